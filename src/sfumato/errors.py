@@ -1,0 +1,32 @@
+"""Errors a user can mend.
+
+Every error that stems from what a person typed or from a file they named is a `SfumatoError`: one line
+that says what is wrong and what would be right. The command line prints it and exits with code 2.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SfumatoError(Exception):
+    """Something the user can put right; the message is one line and names the remedy."""
+
+
+class DataError(SfumatoError):
+    """The data is missing, unreadable or unfit."""
+
+
+class ConfigError(SfumatoError):
+    """A setting is unknown, out of range, or does not go with another."""
+
+
+class RunError(SfumatoError):
+    """A run folder is missing, incomplete, or from elsewhere."""
+
+
+def unknown(kind: str, name: str, choices: Iterable[str]) -> ConfigError:
+    """Build the error for a name that is not among `choices`, with the nearest one suggested."""
+    known = sorted(choices)
+    near = get_close_matches(name, known, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return ConfigError(f"Unknown {kind} '{name}'.{hint} Choose from: {', '.join(known)}.")
