@@ -1,0 +1,47 @@
+"""A noise level: how much signal and how much noise a sample holds.
+
+    x_t = alpha·x0 + sigma·eps,   eps ~ N(0, I)
+
+Levels are float64 until they meet the data, because differences such as 1 − alpha² lose every digit of
+float32 near the clean end. Time is explicit everywhere: t = 0 is clean, t = 1 is the noisiest.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Level:
+    """The cumulative scales at some times, and their derivatives by time.
+
+    alpha, sigma: () or (B,) of float64, the scales of signal and noise;
+    d_alpha, d_sigma: the same shape, d alpha/dt and d sigma/dt.
+    """
+
+    alpha: Tensor
+    sigma: Tensor
+    d_alpha: Tensor
+    d_sigma: Tensor
+
+    @property
+    def snr(self) -> Tensor:
+        """The signal-to-noise ratio alpha²/sigma²."""
+        return (self.alpha / self.sigma).square()
+
+    @property
+    def log_snr(self) -> Tensor:
+        """log(alpha²/sigma²), +inf on clean data, −inf on pure noise."""
+        return 2 * (self.alpha.log() - self.sigma.log())
+
+
+def as_time(t: Tensor | float) -> Tensor:
+    """Return `t` as float64 (float32 on a device that has no float64)."""
+    time = torch.as_tensor(t)
+    return time if time.device.type == "mps" else time.to(torch.float64)
+
+
+def expand(value: Tensor, x: Tensor) -> Tensor:
+    """Shape `value`: () or (B,) to multiply `x`: (B, ...), in its precision and on its device."""
+    return value.to(device=x.device, dtype=x.dtype).reshape(-1, *[1] * (x.ndim - 1))

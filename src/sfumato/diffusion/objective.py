@@ -1,0 +1,33 @@
+"""The denoising loss: a weighted squared error of the estimate of x0.
+
+    L = E over x0, t, eps of  w(t)·‖x0 − x̂0(x_t, t, c)‖²   (mean over the entries of a picture)
+
+It is computed on the network's output o against a·x0 + b·eps, which is the same thing in the space where
+nothing is divided by a small number: ‖x0 − x̂0‖² = (sigma/determinant)²·‖o − (a·x0 + b·eps)‖².
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from sfumato.condition import Condition
+from sfumato.diffusion.denoiser import NetworkDenoiser
+from sfumato.diffusion.process import corrupt
+from sfumato.diffusion.weighting import Weighting, space_weight
+
+
+@dataclass(frozen=True)
+class DenoisingLoss:
+    """The loss of a denoiser under a weighting of the noise levels."""
+
+    denoiser: NetworkDenoiser
+    weighting: Weighting
+
+    def __call__(self, x0: Tensor, eps: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
+        """Return the loss of each example: (B,); x0, eps: (B, ...), t: (B,) in (0, 1]."""
+        level = self.denoiser.schedule.level(t)
+        row = self.denoiser.prediction.row(level)
+        x_t = corrupt(self.denoiser.schedule, x0, eps, t)
+        error = self.denoiser.output(x_t, t, condition) - row.of(x0, eps)
+        weight = self.weighting.weight(level) / space_weight(self.denoiser.prediction, level)
+        return weight.to(error) * error.square().flatten(1).mean(1)

@@ -1,0 +1,164 @@
+"""A prediction is one row: whatever a network puts out is a·x0 + b·eps.
+
+With x_t = alpha·x0 + sigma·eps and the output o = a·x0 + b·eps, two equations give both unknowns:
+
+    determinant = alpha·b − sigma·a
+    x0  = (b·x_t − sigma·o)/determinant
+    eps = (alpha·o − a·x_t)/determinant
+
+No converter per pair of names, no loss per prediction. An error e of the output is an error
+−sigma/determinant·e of x0 and alpha/determinant·e of eps, so a row whose determinant vanishes somewhere on
+its schedule (noise prediction where alpha = 0) says nothing about the picture there: `check` refuses it.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sfumato.diffusion.level import Level, expand
+from sfumato.diffusion.schedules import Schedule
+from sfumato.errors import ConfigError
+
+LARGEST_AMPLIFICATION = 1e4
+"""Beyond it, float32's rounding of the output alone is visible in the picture."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The row (a, b) at some levels; a, b: () or (B,) of float64."""
+
+    a: Tensor
+    b: Tensor
+
+    def of(self, x0: Tensor, eps: Tensor) -> Tensor:
+        """Return a·x0 + b·eps; x0, eps: (B, ...)."""
+        return expand(self.a, x0) * x0 + expand(self.b, eps) * eps
+
+    def determinant(self, level: Level) -> Tensor:
+        """Return alpha·b − sigma·a."""
+        return level.alpha * self.b - level.sigma * self.a
+
+
+class Prediction(Protocol):
+    """What a network is trained to put out."""
+
+    def row(self, level: Level) -> Row:
+        """Return the row at `level`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a denoiser believes of x_t: the clean sample and the noise, both (B, ...)."""
+
+    x0: Tensor
+    eps: Tensor
+
+
+def solve(row: Row, level: Level, x_t: Tensor, output: Tensor) -> Estimate:
+    """Turn an output into the pair (x0, eps); x_t, output: (B, ...)."""
+    determinant = row.determinant(level)
+
+    def times(value: Tensor, x: Tensor) -> Tensor:
+        return expand(value / determinant, x) * x
+
+    x0 = times(row.b, x_t) - times(level.sigma, output)
+    eps = times(level.alpha, output) - times(row.a, x_t)
+    return Estimate(x0, eps)
+
+
+def amplification(row: Row, level: Level) -> Tensor:
+    """Return how much larger a relative error of the output may be in x0 or eps: the solve's conditioning."""
+    size = torch.maximum(row.a.abs(), row.b.abs()) * torch.maximum(level.alpha, level.sigma)
+    return size / row.determinant(level).abs()
+
+
+def check(prediction: Prediction, schedule: Schedule) -> None:
+    """Refuse a prediction that cannot be turned into (x0, eps) at an end of the schedule.
+
+    Raises ConfigError that names the pair and what would do instead.
+    """
+    for t in (schedule.t_min, 1.0):
+        level = schedule.level(t)
+        if not float(amplification(prediction.row(level), level)) < LARGEST_AMPLIFICATION:
+            raise ConfigError(
+                f"{type(prediction).__name__} prediction cannot be used with {type(schedule).__name__}: at "
+                f"t = {t:g} (alpha = {float(level.alpha):.3g}, sigma = {float(level.sigma):.3g}) its output "
+                "does not determine both the picture and the noise. Choose the prediction 'v', 'velocity' or "
+                "'edm', or a schedule that stops short of this level."
+            )
+
+
+def _constant(value: float, level: Level) -> Tensor:
+    return torch.full_like(level.alpha, value)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The network predicts eps (Ho et al. 2020, equation 14)."""
+
+    def row(self, level: Level) -> Row:
+        """Return (0, 1)."""
+        return Row(_constant(0, level), _constant(1, level))
+
+
+@dataclass(frozen=True)
+class Data:
+    """The network predicts x0."""
+
+    def row(self, level: Level) -> Row:
+        """Return (1, 0)."""
+        return Row(_constant(1, level), _constant(0, level))
+
+
+@dataclass(frozen=True)
+class Score:
+    """The network predicts the score of q(x_t | x0), −eps/sigma (Song & Ermon 2019)."""
+
+    def row(self, level: Level) -> Row:
+        """Return (0, −1/sigma)."""
+        return Row(_constant(0, level), -1 / level.sigma)
+
+
+@dataclass(frozen=True)
+class V:
+    """The network predicts v = alpha·eps − sigma·x0 (Salimans & Ho 2022, appendix D)."""
+
+    def row(self, level: Level) -> Row:
+        """Return (−sigma, alpha)."""
+        return Row(-level.sigma, level.alpha)
+
+
+@dataclass(frozen=True)
+class Velocity:
+    """The network predicts dx_t/dt = alpha′·x0 + sigma′·eps (Lipman et al. 2023)."""
+
+    def row(self, level: Level) -> Row:
+        """Return (alpha′, sigma′)."""
+        return Row(level.d_alpha, level.d_sigma)
+
+
+@dataclass(frozen=True)
+class EDM:
+    """The network predicts a mixture of data and noise with unit variance at every level.
+
+    x0 = c_skip·x_t + c_out·output (Karras et al. 2022, equation 7 and table 1, for any alpha):
+
+        c_skip = alpha·sigma_data²/(alpha²·sigma_data² + sigma²)
+        c_out  = sigma·sigma_data/sqrt(alpha²·sigma_data² + sigma²)
+
+    sigma_data: the standard deviation of the data as the model sees it.
+    """
+
+    sigma_data: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not self.sigma_data > 0:
+            raise ConfigError(f"sigma_data must be above 0, not {self.sigma_data}")
+
+    def row(self, level: Level) -> Row:
+        """Return ((1 − c_skip·alpha)/c_out, −c_skip·sigma/c_out), written without cancellation."""
+        total = ((level.alpha * self.sigma_data).square() + level.sigma.square()).sqrt()
+        return Row(level.sigma / (self.sigma_data * total), -level.alpha * self.sigma_data / total)

@@ -1,0 +1,107 @@
+"""The one sampling loop, and what a step may know.
+
+A sampler is a rule for one step from t to s < t. It sees estimates, never the network, the condition or the
+trainer; whatever it remembers from step to step it hands back. The loop is a generator of frames, so a
+picture, a film strip, a progress bar and a plain result are the same code path.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from sfumato.condition import Condition
+from sfumato.diffusion.denoiser import Denoiser
+from sfumato.diffusion.grids import check_grid
+from sfumato.diffusion.prediction import Estimate
+from sfumato.randomness import Noise
+
+
+@dataclass(frozen=True)
+class Scales:
+    """A level as plain numbers, for one time shared by the whole batch."""
+
+    t: float
+    alpha: float
+    sigma: float
+    d_alpha: float
+    d_sigma: float
+
+
+class Question:
+    """A denoiser asked about one batch under one condition; counts how often a network runs."""
+
+    def __init__(self, denoiser: Denoiser, condition: Condition | None = None) -> None:
+        self._denoiser = denoiser
+        self._condition = condition
+        self.evaluations = 0
+
+    def at(self, t: float) -> Scales:
+        """Return the level at `t`."""
+        level = self._denoiser.schedule.level(t)
+        numbers = (float(v) for v in (level.alpha, level.sigma, level.d_alpha, level.d_sigma))
+        return Scales(t, *numbers)
+
+    def __call__(self, x_t: Tensor, t: Scales) -> Estimate:
+        """Estimate (x0, eps) of `x_t`: (B, ...)."""
+        self.evaluations += self._denoiser.evaluations(t.t)
+        time = torch.tensor(t.t, dtype=torch.float64)
+        return self._denoiser.estimate(x_t, time, self._condition)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step returns: x_s, the estimate of x0 it went by, and what it wants to remember."""
+
+    x: Tensor
+    x0: Tensor
+    memory: Any = None
+
+
+class Sampler(Protocol):
+    """A rule for one step from t to s < t."""
+
+    def step(self, ask: Question, x_t: Tensor, t: Scales, s: Scales, noise: Noise, memory: Any) -> Step:
+        """Return x_s; `memory` is None at the first step and the last step's own afterwards."""
+        ...
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A moment of sampling: `index` of `steps` steps done, now at time `t`.
+
+    x: (B, ...), the noisy sample; x0: (B, ...), what it is believed to become; evaluations: network runs.
+    """
+
+    index: int
+    steps: int
+    t: float
+    x: Tensor
+    x0: Tensor
+    evaluations: int
+
+
+def sample_frames(
+    denoiser: Denoiser,
+    sampler: Sampler,
+    x: Tensor,
+    times: Tensor,
+    noise: Noise,
+    condition: Condition | None = None,
+) -> Iterator[Frame]:
+    """Walk `x` along `times`, yielding the start and the state after every step.
+
+    x: (B, ...), pure noise of the schedule's prior; times: (K + 1,), falling strictly; noise: one row an
+    example. The last frame's `x` is the sample.
+    """
+    ask = Question(denoiser, condition)
+    scales = [ask.at(float(t)) for t in check_grid(times)]
+    steps, memory = len(scales) - 1, None
+    yield Frame(0, steps, scales[0].t, x, torch.zeros_like(x), 0)
+    for index, (t, s) in enumerate(pairwise(scales), start=1):
+        step = sampler.step(ask, x, t, s, noise, memory)
+        x, memory = step.x, step.memory
+        yield Frame(index, steps, s.t, x, step.x0, ask.evaluations)

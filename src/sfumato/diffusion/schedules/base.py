@@ -1,0 +1,51 @@
+"""What every schedule offers: a level for each time, and the time of a level.
+
+A schedule is a map t in [0, 1] -> Level. It may touch the ends (alpha = 0 at t = 1, sigma = 0 at t = 0);
+`t_min` is the cleanest time at which a network is ever asked, so every ratio stays finite there.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sfumato.diffusion.level import Level, as_time
+
+
+class Schedule(Protocol):
+    """A map from time to noise level, computed, never state of a model."""
+
+    @property
+    def t_min(self) -> float:
+        """The cleanest time at which a network is asked, in [0, 1)."""
+        ...
+
+    @property
+    def prior_std(self) -> float:
+        """The standard deviation of pure noise, from which sampling starts."""
+        ...
+
+    def level(self, t: Tensor | float) -> Level:
+        """Return the level at `t` in [0, 1]: () or (B,)."""
+        ...
+
+
+def time_of_log_snr(schedule: Schedule, log_snr: Tensor) -> Tensor:
+    """Return the t in [0, 1] at which `schedule` has this log signal-to-noise ratio, by bisection.
+
+    The ratio falls strictly with time, so halving [0, 1] 60 times finds it to float64's precision; a ratio
+    beyond the schedule's ends gives the end.
+    """
+    wanted = as_time(log_snr)
+    low, high = torch.zeros_like(wanted), torch.ones_like(wanted)
+    for _ in range(60):
+        middle = (low + high) / 2
+        cleaner = schedule.level(middle).log_snr > wanted
+        low, high = torch.where(cleaner, middle, low), torch.where(cleaner, high, middle)
+    return (low + high) / 2
+
+
+def signal_left(schedule: Schedule) -> float:
+    """Return alpha/sqrt(alpha² + sigma²) at t = 1: the share of signal in what should be pure noise."""
+    level = schedule.level(1.0)
+    return float(level.alpha / torch.hypot(level.alpha, level.sigma))
