@@ -1,0 +1,106 @@
+"""The diffusion family: a denoiser, how it is trained, and how it is sampled.
+
+Training draws a time and a noise for every example and asks for the weighted squared error of the estimate
+(`diffusion.objective`); sampling walks a grid of times from pure noise down (`diffusion.samplers`). With
+labels, a share of them is hidden in training, which is what classifier-free guidance needs.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from sfumato.condition import Condition
+from sfumato.diffusion.denoiser import Clipped, Denoiser, NetworkDenoiser
+from sfumato.diffusion.grids import Grid
+from sfumato.diffusion.guidance import OFF, ClassifierFree
+from sfumato.diffusion.objective import DenoisingLoss
+from sfumato.diffusion.samplers import Sampler, sample_frames
+from sfumato.diffusion.times import TimeDensity
+from sfumato.diffusion.weighting import Weighting
+from sfumato.errors import ConfigError
+from sfumato.families.agreements import Batch, Draws, Moment, Player
+from sfumato.randomness import Noise
+
+PLAYER = "denoiser"
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How to walk from noise to a picture.
+
+    guidance: 0 ignores the condition, 1 is the conditional model, above 1 goes beyond it;
+    interval: the times (from, to) within which guidance acts.
+    """
+
+    sampler: Sampler
+    grid: Grid
+    steps: int
+    guidance: float = OFF
+    interval: tuple[float, float] = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Diffusion:
+    """A diffusion model.
+
+    module: what is trained; denoiser: the estimate it gives, through the module itself or a compiled or
+    averaged form of it; label_drop: the share of conditions hidden in training; bounds: the smallest and
+    largest value of bounded data, None for unbounded.
+    """
+
+    module: nn.Module
+    denoiser: NetworkDenoiser
+    weighting: Weighting
+    times: TimeDensity
+    label_drop: float = 0.1
+    bounds: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_drop < 1:
+            raise ConfigError(f"label_drop must be at least 0 and below 1, not {self.label_drop}")
+
+    def players(self) -> tuple[Player, ...]:
+        """Return the one player, the denoiser."""
+        return (Player(PLAYER, self.module, self.loss),)
+
+    def draw(self, rows: int, shape: tuple[int, ...], generator: torch.Generator) -> Draws:
+        """Draw times, noises, and whose condition is hidden."""
+        return {
+            "t": self.times.draw(rows, self.denoiser.schedule, generator),
+            "eps": torch.randn(rows, *shape, generator=generator),
+            "dropped": torch.rand(rows, generator=generator) < self.label_drop,
+        }
+
+    def loss(self, batch: Batch, draws: Draws) -> Tensor:
+        """Return the denoising loss of each example: (B,)."""
+        condition = batch.condition
+        if condition is not None:
+            condition = condition.drop(draws["dropped"])
+        loss = DenoisingLoss(self.denoiser, self.weighting)
+        return loss(batch.examples, draws["eps"], draws["t"], condition)
+
+    def with_modules(self, modules: Mapping[str, Callable[..., Tensor]]) -> "Diffusion":
+        """Return the same model with another form of its network behind the estimate."""
+        return replace(self, denoiser=replace(self.denoiser, network=modules[PLAYER]))
+
+    def guided(self, options: SamplingOptions) -> Denoiser:
+        """Return the denoiser that sampling asks: guided first, then clipped to the data's bounds."""
+        denoiser: Denoiser = ClassifierFree(self.denoiser, options.guidance, options.interval)
+        return Clipped(denoiser, self.bounds) if self.bounds is not None else denoiser
+
+    def frames(
+        self, shape: tuple[int, ...], noise: Noise, condition: Condition | None, options: SamplingOptions
+    ) -> Iterator[Moment]:
+        """Yield the moments of sampling a batch of `shape`: (B, ...), from pure noise to data."""
+        schedule = self.denoiser.schedule
+        device = next(self.module.parameters()).device
+        times = options.grid.times(options.steps, schedule)
+        x = noise.normal(shape).to(device) * schedule.prior_std
+        walk = sample_frames(self.guided(options), options.sampler, x, times, noise, condition)
+        for frame in walk:
+            # On its way an exploding sample outgrows the data a hundredfold; shown, it has the data's size.
+            level = schedule.level(frame.t)
+            shown = frame.x / max(1.0, float(torch.hypot(level.alpha, level.sigma)))
+            yield Moment(frame.index, frame.steps, shown, frame.x0, frame.evaluations)

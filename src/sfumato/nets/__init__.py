@@ -1,0 +1,1 @@
+"""Networks: plain functions of tensors that know nothing of noise, data or training."""
