@@ -1,0 +1,84 @@
+"""A data set: examples to learn from, examples held out, and what is known about both."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from sfumato.data.store import Store
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file or example that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Examples and what belongs to each.
+
+    store: N examples; labels: int64 (N,), places in the data set's `classes`, or None;
+    captions: N texts, or None.
+    """
+
+    store: Store
+    labels: Tensor | None
+    captions: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example: (C, H, W) or (D,)."""
+        return self.store.shape
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the examples at `indices`, int64 (B,), and their labels: (B, ...), int64 (B,) or None."""
+        labels = None if self.labels is None else self.labels[indices]
+        return self.store.take(indices), labels
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Two splits of one source.
+
+    name: short, for titles; source: what the user named; classes: the labels' names, () where unlabelled;
+    skipped: what was left out of the source.
+    """
+
+    name: str
+    source: str
+    train: Split
+    held_out: Split
+    classes: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example: (C, H, W) or (D,)."""
+        return self.train.shape
+
+    @property
+    def is_pictures(self) -> bool:
+        """Whether the examples are pictures rather than vectors."""
+        return len(self.shape) == 3
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 over the decoded examples of both splits, their labels and captions, and the classes.
+
+        Neither names nor containers count: a folder, its zip, and the same folder streamed hash alike, while
+        another size, background or held-out share does not.
+        """
+        whole = hashlib.sha256(json.dumps([self.shape, self.classes]).encode())
+        for split in (self.train, self.held_out):
+            labels = None if split.labels is None else split.labels.tolist()
+            whole.update(split.store.digest())
+            whole.update(json.dumps([labels, split.captions]).encode())
+        return whole.hexdigest()

@@ -1,0 +1,64 @@
+"""Which reader a source belongs to.
+
+A built-in name wins over a file of that name, which can be given as "./digits" or a Path.
+"""
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+
+from sfumato.data import array_files
+from sfumato.data.archives import open_files
+from sfumato.data.arrays import found_in_arrays
+from sfumato.data.builtin import BUILT_IN
+from sfumato.data.cifar import find_cifar
+from sfumato.data.folders import find_folder
+from sfumato.data.found import Found
+from sfumato.data.idx import find_idx
+from sfumato.errors import DataError
+
+Source = str | Path | np.ndarray
+
+LAYOUTS = (find_idx, find_cifar, find_folder)  # each returns None where it finds nothing of its kind
+_ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2", *array_files.ENDINGS)
+
+
+def find(source: Source, seed: int, memory_limit: int) -> Found:
+    """Hand `source` to its reader.
+
+    seed: of data drawn by a formula; memory_limit: bytes that the members of a compressed tar may take.
+    Raises DataError where the source is missing, unknown or broken.
+    """
+    if isinstance(source, np.ndarray):
+        return found_in_arrays(source)
+    if source in BUILT_IN:
+        return BUILT_IN[str(source)](seed)
+    where = os.path.expanduser(source)
+    if not os.path.exists(where):  # unlike Path's, false for an empty or overlong name too
+        raise DataError(_missing(str(source)))
+    path = Path(where)
+    if path.suffix.lower() in array_files.ENDINGS and path.is_file():
+        return array_files.read_array_file(path)
+    files = open_files(path, memory_limit)
+    for layout in LAYOUTS:
+        if (found := layout(files)) is not None:
+            return found
+    raise DataError(f"'{source}' holds no pictures: give a folder or archive of files such as .png or .jpg.")
+
+
+def names(source: Source) -> tuple[str, str]:
+    """Return a short name for titles, such as "emoji" of "sets/emoji.tar.xz", and the source as text."""
+    if isinstance(source, np.ndarray):
+        return "array", "an array in memory"
+    name = str(source) if source in BUILT_IN else Path(source).expanduser().resolve().name
+    ending = max((ending for ending in _ENDINGS if name.lower().endswith(ending)), key=len, default="")
+    return name[: len(name) - len(ending)], str(source)
+
+
+def _missing(source: str) -> str:
+    near = get_close_matches(source, BUILT_IN, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    choices = ", ".join(BUILT_IN)
+    return f"'{source}' is neither a file or folder nor a built-in data set.{hint} Built in: {choices}."
