@@ -1,0 +1,46 @@
+"""Recipes: one experiment a file, each a whole configuration fitted to the data at hand.
+
+A recipe is a function from what is known of the data to a configuration; `RECIPES` is the one table of them.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+
+from sfumato.data.dataset import Dataset
+from sfumato.errors import unknown
+from sfumato.recipes.facts import Facts, data_config
+from sfumato.runs.config import RunConfig, parse_config
+
+RECIPES = {
+    "images": "EDM preconditioning on exploding noise, sampled by DPM-Solver++ 2M: the default for pictures",
+    "points": "the same for vectors, with a multilayer perceptron: the default for them",
+    "ddpm": "noise prediction on linear betas, sampled step by step as in Ho et al. 2020",
+    "cosine": "v prediction on the cosine schedule, sampled by DDIM",
+    "flow": "rectified flow: velocity prediction on a straight line, sampled by Heun",
+}
+
+
+def default_recipe(dataset: Dataset) -> str:
+    """Return the recipe for whoever names none."""
+    return "images" if dataset.is_pictures else "points"
+
+
+def configure(
+    dataset: Dataset,
+    recipe: str | None = None,
+    seed: int = 0,
+    settings: tuple[str, ...] = (),
+    reading: dict[str, object] | None = None,
+) -> RunConfig:
+    """Return the configuration of a new run on `dataset`.
+
+    settings: "key=value" texts applied over the recipe; reading: the arguments with which the data was read,
+    so that a resumed run reads it alike. Raises ConfigError for an unknown recipe, key or impossible pair.
+    """
+    name = recipe or default_recipe(dataset)
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES)
+    make: Callable[[Facts], dict[str, object]] = import_module(f"sfumato.recipes.{name}").recipe
+    facts = data_config(dataset, reading or {})
+    tree = {"recipe": name, "seed": seed, **facts.common(), **make(facts)}
+    return parse_config(tree).with_settings(settings)

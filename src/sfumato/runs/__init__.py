@@ -1,0 +1,1 @@
+"""Runs: a typed configuration and the folder that a trained model is."""

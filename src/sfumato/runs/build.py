@@ -1,0 +1,62 @@
+"""From a configuration to the model it describes."""
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from sfumato.data.scaling import Scaling
+from sfumato.diffusion.denoiser import NetworkDenoiser
+from sfumato.families.diffusion import PLAYER, Diffusion, SamplingOptions
+from sfumato.randomness import generator
+from sfumato.runs.config import RunConfig, SamplingConfig
+from sfumato.runs.registry import build
+from sfumato.train.device import for_inference
+
+
+def build_scaling(config: RunConfig) -> Scaling:
+    """Build the map between examples and what the model sees."""
+    return build("scaling", config.scaling, config.data.std)
+
+
+def build_network(config: RunConfig) -> nn.Module:
+    """Build the network with initial weights that depend on the seed alone."""
+    shape = build("network", config.network, config.data.std)
+    with torch.random.fork_rng(devices=[]):
+        # torch's initialisers know no generator: their draws are fenced in and seeded.
+        torch.random.set_rng_state(generator(config.seed, "weights").get_state())
+        network = shape.build(config.data.shape, len(config.data.classes))
+    memory = torch.channels_last if len(config.data.shape) == 3 else torch.contiguous_format
+    return network.to(memory_format=memory)
+
+
+def build_family(config: RunConfig) -> Diffusion:
+    """Build the model; raise ConfigError where its pieces do not go together."""
+    std = config.data.std
+    network = build_network(config)
+    denoiser = NetworkDenoiser(
+        network,
+        build("schedule", config.schedule, std),
+        build("prediction", config.prediction, std),
+        sigma_data=std,
+    )
+    return Diffusion(
+        module=network,
+        denoiser=denoiser,
+        weighting=build("weighting", config.weighting, std),
+        times=build("times", config.times, std),
+        label_drop=config.training.label_drop,
+        bounds=build_scaling(config).bounds,
+    )
+
+
+def build_sampling(config: SamplingConfig, std: float) -> SamplingOptions:
+    """Build the way to sample that a configuration describes."""
+    sampler, grid = (build(kind, getattr(config, kind), std) for kind in ("sampler", "grid"))
+    return SamplingOptions(sampler, grid, config.steps, config.guidance)
+
+
+def frozen(family: Diffusion, network: nn.Module) -> Diffusion:
+    """Return `family` around `network`, which is only sampled from now on."""
+    network.requires_grad_(False).eval()
+    return replace(family, module=network).with_modules({PLAYER: for_inference(network)})

@@ -1,0 +1,163 @@
+"""The configuration of a run: typed, closed, and written beside the weights as readable JSON.
+
+An unknown key, a value out of range, or a pair of pieces that cannot go together is a `ConfigError` that
+names the key and the choices. All defaults are written out, so that a later version of sfumato reads an old
+run as it was meant.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from sfumato.errors import ConfigError, RunError, unknown
+from sfumato.runs.registry import Spec, complete
+
+PIECE_FIELDS = ("scaling", "network", "schedule", "prediction", "weighting", "times", "sampler", "grid")
+
+
+class Closed(BaseModel):
+    """A model without room for keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator(*PIECE_FIELDS, mode="before", check_fields=False)
+    @classmethod
+    def _complete_piece(cls, value: Any, info: Any) -> Spec:
+        return complete(info.field_name, value)
+
+
+class DataConfig(Closed):
+    """Where the examples come from, how they were read, and what was measured of them.
+
+    std: the standard deviation of the training examples as the model sees them (sigma_data).
+    """
+
+    source: str
+    size: int | None = None
+    channels: int | None = None
+    background: str = "white"
+    held_out: float = Field(0.1, ge=0, lt=1)
+    shape: tuple[int, ...]
+    classes: tuple[str, ...] = ()
+    std: float = Field(gt=0)
+    content_hash: str
+
+
+class TrainingConfig(Closed):
+    """How the weights are found; `batch` counts examples over all processes.
+
+    checkpoint_seconds: longest stretch of training that a crash can lose, 0 to save at every step;
+    compile: "auto" compiles for time budgets that are long enough to earn it back.
+    """
+
+    batch: int = Field(128, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    warmup: int = Field(100, ge=0)
+    weight_decay: float = Field(0.01, ge=0)
+    clip: float = Field(1.0, gt=0)
+    label_drop: float = Field(0.1, ge=0, lt=1)
+    checkpoint_seconds: float = Field(60.0, ge=0)
+    compile: Literal["auto", "on", "off"] = "auto"
+
+
+class SamplingConfig(Closed):
+    """How the run is sampled unless the caller says otherwise."""
+
+    sampler: Spec
+    grid: Spec
+    steps: int = Field(18, ge=1)
+    guidance: float = Field(1.0, ge=0)
+
+
+class RunConfig(Closed):
+    """Everything that makes a run what it is."""
+
+    format: Literal[1] = 1
+    family: Literal["diffusion"] = "diffusion"
+    recipe: str
+    seed: int = Field(0, ge=0)
+    data: DataConfig
+    scaling: Spec
+    network: Spec
+    schedule: Spec
+    prediction: Spec
+    weighting: Spec
+    times: Spec
+    training: TrainingConfig
+    sampling: SamplingConfig
+
+    def to_json(self) -> str:
+        """Return the configuration as indented JSON."""
+        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+
+    def with_settings(self, settings: Iterable[str]) -> "RunConfig":
+        """Return the configuration with each "key=value" of `settings` applied.
+
+        Keys are dotted paths such as `training.batch` or `schedule.offset`; naming a piece alone, such as
+        `schedule=cosine`, takes it with its default options. Values are read as JSON where they can be.
+        Raises ConfigError that names the key and the choices.
+        """
+        tree = self.model_dump(mode="json")
+        for setting in settings:
+            key, equals, text = setting.partition("=")
+            if not equals or not key:
+                raise ConfigError(f"'{setting}' is no setting: write KEY=VALUE, such as training.batch=64.")
+            _set(tree, key.strip(), _value(text))
+        return parse_config(tree)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text.strip()
+
+
+def _set(tree: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    place: Any = tree
+    for depth, parent in enumerate(parents):
+        if not isinstance(place, dict) or parent not in place:
+            raise unknown("key", ".".join(parents[: depth + 1]), _keys(tree))
+        place = place[parent]
+    if not isinstance(place, dict) or (last not in place and "name" not in place):
+        raise unknown("key", key, _keys(tree))
+    place[last] = value
+
+
+def _keys(tree: dict[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key, value in tree.items():
+        found.append(prefix + key)
+        if isinstance(value, dict):
+            found += _keys(value, f"{prefix}{key}.")
+    return found
+
+
+def parse_config(tree: dict[str, Any]) -> RunConfig:
+    """Check a tree of plain values; raise ConfigError with one line for the first thing wrong."""
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{key} = {first['input']!r} will not do: {first['msg']}.") from error
+
+
+def read_config(path: Path) -> RunConfig:
+    """Read the configuration of a run folder; raise RunError if it is not one."""
+    try:
+        tree = json.loads(path.read_text())
+    except OSError as error:
+        raise RunError(
+            f"{path.parent} is not a run folder: it has no {path.name}; 'sfumato train' makes one."
+        ) from error
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path} is not readable JSON ({error}): put the run's own file back.") from error
+    try:
+        return parse_config(tree)
+    except ConfigError as error:
+        raise RunError(f"{path} does not describe a run of this version of sfumato: {error}") from error

@@ -1,0 +1,205 @@
+"""Training a run: the fit loop, those who listen to it, and the folder it fills.
+
+Every process of a distributed run walks the same code; the first one alone writes.
+"""
+
+import json
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from sfumato.condition import Condition
+from sfumato.data.dataset import Dataset, Split
+from sfumato.data.scaling import Scaling
+from sfumato.data.summary import describe
+from sfumato.errors import RunError
+from sfumato.families.agreements import Batch
+from sfumato.runs.build import build_family, build_sampling, build_scaling
+from sfumato.runs.config import RunConfig, read_config
+from sfumato.runs.run import CHECKPOINT, CONFIG, DATA, LOG, done_of
+from sfumato.runs.sampling import Request, label_indices, walk
+from sfumato.train.averaging import Averages
+from sfumato.train.budget import Budget
+from sfumato.train.checkpoint import Checkpoint, load, save, write_whole
+from sfumato.train.compiling import can_compile
+from sfumato.train.device import best_device, for_inference
+from sfumato.train.events import Ended, Event, Saved, Stepped
+from sfumato.train.held_out import HeldOutLoss
+from sfumato.train.history import History
+from sfumato.train.loop import Fit, FitSettings
+from sfumato.train.signals import StopRequest
+
+WORTH_COMPILING = 150.0
+"""Seconds of a time budget from which a compiler's minute is earned back."""
+
+
+def accelerator() -> Accelerator:
+    """Return this process's place among its fellows, on the accelerator if there is one."""
+    return Accelerator(cpu=best_device().type == "cpu")
+
+
+class Examples:
+    """A split as batches for a model: scaled, on its device, with labels as conditions."""
+
+    def __init__(self, split: Split, scaling: Scaling, device: torch.device) -> None:
+        self._split, self._scaling, self._device = split, scaling, device
+
+    def __call__(self, indices: Tensor) -> Batch:
+        """Return the batch of the examples at `indices`: (B,)."""
+        examples, labels = self._split.batch(indices)
+        condition = None if labels is None else Condition.of(label=labels).to(self._device)
+        scaled = self._scaling.to_model(examples.to(self._device))
+        if scaled.ndim == 4:
+            scaled = scaled.contiguous(memory_format=torch.channels_last)
+        return Batch(scaled, condition)
+
+
+class Training:
+    """A run being trained in `folder`.
+
+    Raises ConfigError where the configuration's pieces do not go together, before anything is written.
+    """
+
+    def __init__(self, config: RunConfig, dataset: Dataset, folder: Path, budget: Budget) -> None:
+        self.config, self.dataset, self.folder, self.budget = config, dataset, folder, budget
+        self.accelerator = accelerator()
+        device = self.accelerator.device
+        self.family = build_family(config)
+        self.family.module.to(device)
+        scaling = build_scaling(config)
+        self.fit = Fit(
+            self.family,
+            len(dataset.train),
+            Examples(dataset.train, scaling, device),
+            dataset.shape,
+            self._settings(),
+            self.accelerator,
+        )
+        self.averages = Averages(self.fit.players)
+        self._news: deque[Event] = deque()
+        self._held_out = HeldOutLoss(
+            self.family,
+            self.averages,
+            Examples(dataset.held_out, scaling, device),
+            len(dataset.held_out),
+            dataset.shape,
+            device,
+            self._news.append,
+        )
+        self._saved_at = 0.0
+
+    def _settings(self) -> FitSettings:
+        training, device = self.config.training, self.accelerator.device
+        long_enough = self.budget.of == "seconds" and self.budget.amount >= WORTH_COMPILING
+        wanted = {"on": True, "off": False, "auto": long_enough}[training.compile]
+        return FitSettings(
+            batch=training.batch,
+            learning_rate=training.learning_rate,
+            warmup=training.warmup,
+            weight_decay=training.weight_decay,
+            clip=training.clip,
+            seed=self.config.seed,
+            compile=wanted and can_compile(device),
+        )
+
+    def begin(self) -> None:
+        """Make the folder; raise RunError if it holds a run already or cannot be written."""
+        if (self.folder / CONFIG).exists():
+            raise RunError(
+                f"{self.folder} holds a run already: add --resume to go on with it, or choose another --out."
+            )
+        if not self.accelerator.is_main_process:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._save()
+            write_whole(self.folder / DATA, (json.dumps(describe(self.dataset), indent=2) + "\n").encode())
+            write_whole(self.folder / CONFIG, self.config.to_json().encode())
+        except OSError as error:
+            raise RunError(
+                f"cannot write to {self.folder} ({error.strerror}): choose another --out."
+            ) from error
+
+    def resume(self) -> None:
+        """Take up where the folder's checkpoint left off."""
+        checkpoint = load(self.folder / CHECKPOINT)
+        self.fit.load_tensors(checkpoint.tensors, done_of(checkpoint))
+        self.averages.load_tensors(checkpoint.tensors)
+        self._saved_at = self.fit.done.seconds
+
+    def preview(self, which: str, n: int) -> np.ndarray:
+        """Return `n` samples of the "average" or the "raw" weights as they are now, from seed 0."""
+        raw = {player.name: player.module for player in self.fit.players}
+        modules = {"average": self.averages.modules(), "raw": raw}[which]
+        family = self.family.with_modules({name: for_inference(module) for name, module in modules.items()})
+        options = build_sampling(self.config.sampling, self.config.data.std)
+        labels = label_indices(None, self.config.data.classes, n)
+        request = Request(n, 0, labels, options)
+        *_, last = walk(family, build_scaling(self.config), self.config.data.shape, request, range(n))
+        return last.state
+
+    def events(self, stop: StopRequest) -> Iterator[Event]:
+        """Train, yielding what happens; the folder is whole at every moment."""
+        writes = self.accelerator.is_main_process
+        history = History(self.folder / LOG) if writes else None
+        if history:
+            history.resume(self.fit.done)
+        for event in self.fit.run(self.budget, stop):
+            self.averages(event)
+            if len(self.dataset.held_out):
+                self._held_out(event)
+            self._news.appendleft(event)
+            if writes and self._save_due(event):
+                self._save()
+                self._news.append(Saved(self.fit.done))
+            while self._news:
+                news = self._news.popleft()
+                if history:
+                    history(news)
+                yield news
+
+    def _save_due(self, event: Event) -> bool:
+        if isinstance(event, Ended):
+            return True
+        since = self.fit.done.seconds - self._saved_at
+        return isinstance(event, Stepped) and since >= self.config.training.checkpoint_seconds
+
+    def _save(self) -> None:
+        tensors = {**self.fit.tensors(), **self.averages.tensors()}
+        save(self.folder / CHECKPOINT, Checkpoint(tensors, {"done": asdict(self.fit.done)}))
+        self._saved_at = self.fit.done.seconds
+
+
+def check_unchanged(folder: Path, wanted: RunConfig, dataset: Dataset) -> None:
+    """Refuse to resume what is not the same run; raise RunError that names the first difference."""
+    stored = read_config(folder / CONFIG)
+    old, new = (config.model_dump(mode="json") for config in (stored, wanted))
+    difference = first_difference(old, new)
+    if difference:
+        key, was, now = difference
+        raise RunError(
+            f"{folder} was trained with {key} = {was}, not {now}: resume it without changing its "
+            "configuration, or train a new run with another --out."
+        )
+    if dataset.content_hash != stored.data.content_hash:
+        raise RunError(
+            f"the data at '{stored.data.source}' is not what {folder} was trained on: restore it, or train a "
+            "new run with another --out."
+        )
+
+
+def first_difference(old: object, new: object, key: str = "") -> tuple[str, object, object] | None:
+    """Return the dotted key at which two trees of plain values first differ, and both values."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted(old.keys() | new.keys()):
+            found = first_difference(old.get(name), new.get(name), f"{key}.{name}" if key else name)
+            if found:
+                return found
+        return None
+    return None if old == new else (key, old, new)

@@ -1,0 +1,64 @@
+"""The networks a configuration can name: their shape as the user sets it, the rest from the data."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import nn
+
+from sfumato.errors import ConfigError
+from sfumato.nets.mlp import MLP
+from sfumato.nets.unet import UNet, smallest_side
+
+
+class NetworkShape(Protocol):
+    """A network but for what the data decides."""
+
+    def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
+        """Build the network for examples of `shape` with `classes` labels, 0 for none."""
+        ...
+
+
+@dataclass(frozen=True)
+class UNetShape:
+    """A U-Net for pictures, see `nets.unet.UNet`."""
+
+    widths: tuple[int, ...] = (64, 128)
+    blocks: int = 2
+    fold: int = 1
+    attention: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.widths or min(self.widths) < 8 or any(width % 8 for width in self.widths):
+            raise ConfigError(f"a U-Net needs widths that are multiples of 8, not {list(self.widths)}")
+        if self.blocks < 1 or self.fold < 1:
+            raise ConfigError("a U-Net needs at least 1 block a level and a fold of at least 1")
+
+    def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
+        """Build the network for pictures of `shape`: (C, H, W)."""
+        if len(shape) != 3:
+            raise ConfigError(f"a U-Net is for pictures, not for examples of shape {shape}: use 'mlp'.")
+        least = smallest_side(len(self.widths), self.fold)
+        if min(shape[1:]) < least:
+            raise ConfigError(
+                f"a U-Net of {len(self.widths)} levels and fold {self.fold} needs pictures of at least "
+                f"{least} pixels, not {shape[1]}×{shape[2]}: set fewer network.widths or a smaller network.fold."
+            )
+        return UNet(shape[0], self.widths, self.blocks, self.fold, self.attention, classes)
+
+
+@dataclass(frozen=True)
+class MLPShape:
+    """A multilayer perceptron for vectors, see `nets.mlp.MLP`."""
+
+    width: int = 128
+    layers: int = 4
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.layers < 1:
+            raise ConfigError("an MLP needs a width and a number of layers of at least 1")
+
+    def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
+        """Build the network for vectors of `shape`: (D,)."""
+        if len(shape) != 1:
+            raise ConfigError(f"an MLP is for vectors, not for examples of shape {shape}: use 'unet'.")
+        return MLP(shape[0], self.width, self.layers, classes)

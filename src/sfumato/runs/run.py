@@ -1,0 +1,136 @@
+"""A run folder, opened: all it takes to sample a trained model.
+
+RUN/config.json             what the run is, readable
+RUN/checkpoint.safetensors  weights, their averages, the optimiser's state, counters: one atomic file
+RUN/data.json               what was found in the data, skipped files included
+RUN/log.jsonl               losses and speeds over time
+RUN/report.html             the page about it
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sfumato.errors import RunError
+from sfumato.runs.build import build_family, build_sampling, build_scaling, frozen
+from sfumato.runs.config import RunConfig, SamplingConfig, read_config
+from sfumato.runs.sampling import Chunk, Request, label_indices, walk
+from sfumato.train.averaging import averaged
+from sfumato.train.budget import Done
+from sfumato.train.checkpoint import Checkpoint, load, load_into, part
+from sfumato.train.device import best_device
+from sfumato.train.history import read_history
+
+CONFIG, CHECKPOINT, LOG, DATA, REPORT = (
+    "config.json",
+    "checkpoint.safetensors",
+    "log.jsonl",
+    "data.json",
+    "report.html",
+)
+CHUNK = 64
+"""Images sampled at a time: enough to keep two cores busy, little enough for any memory."""
+
+
+class Run:
+    """A trained model with its averaged weights, ready to be sampled.
+
+    folder: where it was read from; config: what it is.
+    """
+
+    def __init__(self, folder: Path, config: RunConfig, checkpoint: Checkpoint, device: torch.device) -> None:
+        self.folder, self.config, self.device = folder, config, device
+        self.done = done_of(checkpoint)
+        family = build_family(config)
+        player = family.players()[0]
+        average = averaged(player.module)
+        load_into(average, part(checkpoint.tensors, f"{player.name}.average."), "averaged weights")
+        self.family = frozen(family, average.module.to(device))
+        self.scaling = build_scaling(config)
+
+    @classmethod
+    def open(cls, folder: str | Path, device: torch.device | str | None = None) -> "Run":
+        """Open a run folder; raise RunError if it is none or is damaged.
+
+        device: where to sample, by default the accelerator if there is one.
+        """
+        path = Path(folder)
+        if not path.is_dir():
+            raise RunError(
+                f"there is no run folder '{folder}': 'sfumato train DATA --out {folder}' makes one."
+            )
+        config = read_config(path / CONFIG)
+        return cls(path, config, load(path / CHECKPOINT), torch.device(device or best_device()))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, () for an unlabelled model."""
+        return self.config.data.classes
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """The rows of the log."""
+        return read_history(self.folder / LOG)
+
+    def request(
+        self,
+        n: int,
+        labels: Sequence[str | int] | None = None,
+        seed: int = 0,
+        **options: Any,
+    ) -> Request:
+        """Describe what to sample; raise ConfigError for what this model cannot do.
+
+        labels: class names or numbers, cycled through; seed: of the first image, the next has the next;
+        options: `sampler`, `grid`, `steps` and `guidance`, where they should differ from the run's own.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        config = self.config.sampling
+        if given:
+            tree = self.config.model_dump(mode="json")
+            config = sampling_config({**tree["sampling"], **given})
+        sampling = build_sampling(config, self.config.data.std)
+        chosen = label_indices(labels, self.classes, n)
+        if not self.classes:
+            sampling = replace(sampling, guidance=1.0)
+        return Request(n, seed, chosen, sampling)
+
+    def walk(self, request: Request, places: range) -> Iterator[Chunk]:
+        """Yield the moments of sampling the images at `places` of a request."""
+        return walk(self.family, self.scaling, self.config.data.shape, request, places)
+
+    def sample(
+        self, n: int = 16, labels: Sequence[str | int] | None = None, seed: int = 0, **options: Any
+    ) -> np.ndarray:
+        """Return `n` new examples: uint8 (n, C, H, W) pictures or float32 (n, D) vectors.
+
+        Arguments as for `request`.
+        """
+        request = self.request(n, labels, seed, **options)
+        parts = []
+        for places in request.chunks(CHUNK):
+            *_, last = self.walk(request, places)
+            parts.append(last.state)
+        return np.concatenate(parts)
+
+
+def sampling_config(tree: dict[str, Any]) -> SamplingConfig:
+    """Check how to sample; raise ConfigError for the first thing wrong."""
+    from pydantic import ValidationError
+
+    from sfumato.errors import ConfigError
+
+    try:
+        return SamplingConfig.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{first['loc'][0]} = {first['input']!r} will not do: {first['msg']}.") from error
+
+
+def done_of(checkpoint: Checkpoint) -> Done:
+    """Return the counters of a checkpoint."""
+    return Done(**checkpoint.state["done"])  # type: ignore[arg-type]

@@ -1,0 +1,89 @@
+"""Sampling a trained model: any number of images, in bounded memory, each from its own seed.
+
+Image i of a request has the seed `seed + i` and, unless labels are named, the class i modulo their number:
+so `-n 1 --seed 7 --label 7` makes again what stood at place 7 of `--seed 0`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.condition import Condition
+from sfumato.data.scaling import Scaling
+from sfumato.errors import ConfigError
+from sfumato.families.agreements import Moment
+from sfumato.families.diffusion import Diffusion, SamplingOptions
+from sfumato.randomness import SeededNoise
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to sample: `n` images from `seed` on; labels: int64 (n,), or None for an unlabelled model."""
+
+    n: int
+    seed: int
+    labels: Tensor | None
+    options: SamplingOptions
+
+    def chunks(self, size: int) -> list[range]:
+        """Return the places of the images, in runs of at most `size`."""
+        return [range(start, min(start + size, self.n)) for start in range(0, self.n, size)]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A moment of a chunk of a request: the images at `places`, as the data is.
+
+    moment: where the walk stands; state and guess: uint8 (B, C, H, W) or float32 (B, D) on the CPU.
+    """
+
+    places: range
+    moment: Moment
+    state: np.ndarray
+    guess: np.ndarray
+
+    @property
+    def finished(self) -> bool:
+        """Whether `state` is the result."""
+        return self.moment.index == self.moment.steps
+
+
+def label_indices(labels: Sequence[str | int] | None, classes: tuple[str, ...], n: int) -> Tensor | None:
+    """Return the labels of `n` images as class numbers, cycling through `labels`, by default all classes.
+
+    labels: names or numbers of classes. Raises ConfigError for one that does not exist.
+    """
+    if not classes:
+        if labels:
+            raise ConfigError("this model was trained without labels: sample it without --label.")
+        return None
+    chosen = [_class_number(label, classes) for label in labels] if labels else list(range(len(classes)))
+    return torch.tensor([chosen[place % len(chosen)] for place in range(n)])
+
+
+def _class_number(label: str | int, classes: tuple[str, ...]) -> int:
+    if str(label) in classes:
+        return classes.index(str(label))
+    if str(label).isdigit() and int(label) < len(classes):
+        return int(label)
+    shown = ", ".join(classes[:20]) + (" …" if len(classes) > 20 else "")
+    raise ConfigError(
+        f"there is no class '{label}': name one of {shown}, or its number from 0 to {len(classes) - 1}."
+    )
+
+
+def walk(
+    family: Diffusion, scaling: Scaling, shape: tuple[int, ...], request: Request, places: range
+) -> Iterator[Chunk]:
+    """Yield the moments of sampling the images at `places` of a request."""
+    device = next(family.module.parameters()).device
+    noise = SeededNoise([request.seed + place for place in places])
+    condition = None
+    if request.labels is not None:
+        condition = Condition.of(label=request.labels[places.start : places.stop]).to(device)
+    for moment in family.frames((len(places), *shape), noise, condition, request.options):
+        state, guess = (scaling.to_data(x.cpu()).numpy() for x in (moment.state, moment.guess))
+        yield Chunk(places, moment, state, guess)

@@ -1,0 +1,44 @@
+"""Where and in which precision networks run.
+
+Networks run in bf16 where the machine multiplies bf16 matrices faster than fp32 ones, which on processors is
+those with AMX; parameters, losses and samples stay float32.
+"""
+
+import platform
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+
+def fast_bf16(device: torch.device) -> bool:
+    """Return whether bf16 is this device's fast path."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu" or platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    flags = Path("/proc/cpuinfo")
+    return flags.is_file() and "amx_bf16" in flags.read_text()
+
+
+def best_device() -> torch.device:
+    """Return the accelerator if there is one, the processor otherwise."""
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return accelerator or torch.device("cpu")
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """Return the context in which networks run on `device`."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device))
+
+
+def for_inference(network: nn.Module) -> Callable[..., Tensor]:
+    """Return `network` as a function that keeps no graph and runs in the device's fast precision."""
+    device = next(network.parameters()).device
+
+    def run(*inputs: object) -> Tensor:
+        with torch.inference_mode(), autocast(device):
+            return network(*inputs)
+
+    return run

@@ -1,0 +1,59 @@
+"""What the fit loop tells its subscribers.
+
+The loop yields events and knows nobody who listens; averages, held-out losses, checkpoints, logs, previews
+and progress bars are all subscribers: callables that take an event.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sfumato.train.budget import Done
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """One optimiser step was made.
+
+    losses: the mean training loss of each player that moved; progress: share of the budget used.
+    """
+
+    done: Done
+    progress: float
+    losses: Mapping[str, float]
+    learning_rate: float
+    gradient_norm: float
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The loss on held-out examples was measured, with the weights as they are and with their average."""
+
+    done: Done
+    raw: float
+    average: float
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint is on the disk."""
+
+    done: Done
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something a person should know, such as that compilation was given up."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Training ended; `interrupted_by` names the signal that asked for it, None at the budget's end."""
+
+    done: Done
+    interrupted_by: str | None
+
+
+Event = Stepped | HeldOut | Saved | Notice | Ended
+Subscriber = Callable[[Event], None]

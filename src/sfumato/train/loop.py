@@ -1,0 +1,199 @@
+"""The fit loop: it moves players and yields what happened, and knows nothing else.
+
+Everything random in a step follows from (seed, step), so a resumed run is bitwise the uninterrupted one. With
+several processes each draws for the whole global batch and computes its own rows; gradients are averaged
+over the processes, so that N processes take the step that one would.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from sfumato.errors import ConfigError, SfumatoError
+from sfumato.families.agreements import Batch, Draws, Player, Trainable
+from sfumato.randomness import generator
+from sfumato.train.budget import Budget, Done
+from sfumato.train.checkpoint import load_into, part
+from sfumato.train.compiling import disagreement
+from sfumato.train.device import autocast
+from sfumato.train.events import Ended, Event, Notice, Stepped
+from sfumato.train.optimiser import adamw, learning_rate_scale
+from sfumato.train.order import Order
+from sfumato.train.signals import StopRequest
+
+
+class TrainingDivergedError(SfumatoError):
+    """The loss or its gradient is no longer a number."""
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How to take steps.
+
+    batch: examples a step, over all processes; learning_rate: the peak; warmup: steps of linear rise;
+    clip: largest norm of a gradient; compile: whether to compile the networks.
+    """
+
+    batch: int
+    learning_rate: float
+    warmup: int
+    weight_decay: float
+    clip: float
+    seed: int
+    compile: bool = False
+
+
+class Fit:
+    """A training run in memory: players, their optimisers, and what has been done.
+
+    family: what is trained, on the accelerator's device; examples: how many there are; load: (indices) ->
+    the batch of those examples; shape: of one example.
+    """
+
+    def __init__(
+        self,
+        family: Trainable,
+        examples: int,
+        load: Callable[[Tensor], Batch],
+        shape: tuple[int, ...],
+        settings: FitSettings,
+        accelerator: Accelerator,
+    ) -> None:
+        if settings.batch % accelerator.num_processes:
+            raise ConfigError(
+                f"a batch of {settings.batch} cannot be shared by {accelerator.num_processes} processes: "
+                "choose training.batch divisible by their number."
+            )
+        self.family, self.settings, self.accelerator = family, settings, accelerator
+        self.players = family.players()
+        self.done = Done()
+        self._load, self._shape = load, shape
+        self._order = Order(examples, settings.batch, settings.seed)
+        self._optimisers = {
+            player.name: adamw(player.module.parameters(), settings.learning_rate, settings.weight_decay)
+            for player in self.players
+        }
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all state that is numbers, by name: weights and optimiser moments of each player."""
+        found: dict[str, Tensor] = {}
+        for player in self.players:
+            for name, value in player.module.state_dict().items():
+                found[f"{player.name}.weights.{name}"] = value
+            for index, state in self._optimisers[player.name].state_dict()["state"].items():
+                for name, value in state.items():
+                    found[f"{player.name}.optimiser.{index}.{name}"] = value
+        return found
+
+    def load_tensors(self, tensors: Mapping[str, Tensor], done: Done) -> None:
+        """Take up where `tensors` and `done` left off."""
+        for player in self.players:
+            load_into(player.module, part(tensors, f"{player.name}.weights."), "weights")
+            state: dict[int, dict[str, Tensor]] = {}
+            for name, value in part(tensors, f"{player.name}.optimiser.").items():
+                index, key = name.split(".", 1)
+                state.setdefault(int(index), {})[key] = value
+            optimiser = self._optimisers[player.name]
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+        self.done = done
+
+    def run(self, budget: Budget, stop: StopRequest) -> Iterator[Event]:
+        """Take steps until the budget is used or a stop is asked for, yielding an event for each.
+
+        Raises TrainingDivergedError before a step that would spoil the weights.
+        """
+        start = time.perf_counter() - self.done.seconds
+        players = self.players
+        if self.settings.compile and budget.progress(self.done) < 1:
+            players, notice = self._compiled_players()
+            if notice:
+                yield Notice(notice)
+        while budget.progress(self.done) < 1 and not stop:
+            progress = budget.progress(self.done)
+            rate = self.settings.learning_rate * learning_rate_scale(
+                self.done.steps, progress, self.settings.warmup
+            )
+            losses, norm = self._step(players, rate)
+            seconds = self._agree(time.perf_counter() - start, stop)
+            steps = self.done.steps + 1
+            self.done = Done(steps, steps * self.settings.batch, seconds)
+            yield Stepped(self.done, budget.progress(self.done), losses, rate, norm)
+        yield Ended(self.done, stop.name)
+
+    def _step(self, players: tuple[Player, ...], rate: float) -> tuple[dict[str, float], float]:
+        step = self.done.steps
+        batch, draws = self._rows(self._order.indices(step), generator(self.settings.seed, "train", step))
+        losses, norm = {}, 0.0
+        for player in players:
+            if step % player.every:
+                continue
+            optimiser = self._optimisers[player.name]
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            loss = self.loss(player, batch, draws)
+            loss.backward()
+            norm = self._average_and_clip(player.module)
+            if not math.isfinite(norm):
+                raise TrainingDivergedError(
+                    f"training stopped at step {step}: the loss of '{player.name}' is no longer a number. "
+                    "The last checkpoint is untouched; train again with a lower training.learning_rate."
+                )
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            losses[player.name] = float(self.accelerator.reduce(loss.detach(), "mean"))
+        return losses, norm
+
+    def loss(self, player: Player, batch: Batch, draws: Draws) -> Tensor:
+        """Return the mean loss of a batch: ()."""
+        with autocast(self.accelerator.device):
+            return player.loss(batch, draws).mean()
+
+    def _rows(self, indices: Tensor, randomness: torch.Generator) -> tuple[Batch, Draws]:
+        """Draw for the whole batch, then keep this process's rows."""
+        accelerator = self.accelerator
+        mine = slice(accelerator.process_index, None, accelerator.num_processes)
+        draws = self.family.draw(len(indices), self._shape, randomness)
+        batch = self._load(indices[mine])
+        return batch, {name: value[mine].to(accelerator.device) for name, value in draws.items()}
+
+    def _average_and_clip(self, module: nn.Module) -> float:
+        """Average gradients over the processes, clip their norm, and return the norm before clipping."""
+        parameters = [parameter for parameter in module.parameters() if parameter.grad is not None]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if self.accelerator.num_processes > 1:
+            flat = self.accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), "mean")
+            pieces = flat.split([gradient.numel() for gradient in gradients])
+            for gradient, piece in zip(gradients, pieces, strict=True):
+                gradient.copy_(piece.view_as(gradient))
+        return float(nn.utils.clip_grad_norm_(parameters, self.settings.clip))
+
+    def _agree(self, seconds: float, stop: StopRequest) -> float:
+        """Let all processes use the first one's clock, and stop together when any is asked to."""
+        if self.accelerator.num_processes == 1:
+            return seconds
+        mine = torch.tensor([[seconds, float(bool(stop))]], device=self.accelerator.device)
+        everyone = self.accelerator.gather(mine)
+        if bool(everyone[:, 1].any()) and not stop:
+            stop.name = "another process"
+        return float(everyone[0, 0])
+
+    def _compiled_players(self) -> tuple[tuple[Player, ...], str | None]:
+        """Return players whose losses run compiled networks, or the plain ones and the reason."""
+        modules = {player.name: torch.compile(player.module, dynamic=False) for player in self.players}
+        compiled = self.family.with_modules(modules).players()
+        batch, draws = self._rows(self._order.indices(0), generator(self.settings.seed, "train", 0))
+        for plain, fast in zip(self.players, compiled, strict=True):
+            wrong = disagreement(
+                plain.module,
+                partial(self.loss, plain, batch, draws),
+                partial(self.loss, fast, batch, draws),
+            )
+            if wrong:
+                return self.players, f"training goes on without compilation: {wrong}"
+        return compiled, None
