@@ -1,0 +1,29 @@
+"""`sfumato data`: what was found in a data source."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sfumato.app.cli.options import Background, Channels, HeldOut, Size
+
+
+def data(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="DATA", help="A built-in name, a folder, a .zip or .tar, an array file."),
+    ],
+    out: Annotated[Path | None, typer.Option(help="The contact sheet [default: NAME-sheet.png].")] = None,
+    size: Size = None,
+    channels: Channels = None,
+    background: Background = "white",
+    held_out: HeldOut = 0.1,
+) -> None:
+    """Say what is in DATA and draw a contact sheet of it.
+
+    Example: `sfumato data my-pictures/ --size 32`
+    """
+    from sfumato.app.contact_sheet import describe_data
+
+    reading = {"size": size, "channels": channels, "background": background, "held_out": held_out}
+    describe_data(source, reading, out)

@@ -1,0 +1,32 @@
+"""`sfumato evaluate`: how good a run's samples are."""
+
+from typing import Annotated
+
+import typer
+
+from sfumato.app.cli.options import Guidance, RunFolder, SamplerName, Seed, Steps
+
+
+def evaluate(
+    run: RunFolder,
+    data: Annotated[
+        str | None, typer.Option(help="The real data to compare with [default: what RUN was trained on].")
+    ] = None,
+    n: Annotated[int, typer.Option("-n", "--number", min=2, help="How many samples to score.")] = 2000,
+    guidance: Guidance = None,
+    sampler: SamplerName = None,
+    steps: Steps = None,
+    seed: Seed = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
+) -> None:
+    """Score samples of RUN against real data, and put the scores into its report.
+
+    Every Fréchet distance stands beside its floor: what real images score against other real images.
+
+    Example: `sfumato evaluate runs/demo -n 1000`
+    """
+    from sfumato.app.scoring import score_run
+    from sfumato.runs.run import Run
+
+    opened = Run.open(run)
+    score_run(opened, data, n, seed, as_json, guidance=guidance, sampler=sampler, steps=steps)

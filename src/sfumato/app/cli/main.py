@@ -1,0 +1,55 @@
+"""`sfumato`: the command line.
+
+Verbs import what they need when they run, so that help answers at once. An error that the user can mend is
+one line and exit code 2, never a traceback.
+"""
+
+import sys
+
+import typer
+
+from sfumato import __version__
+from sfumato.app.cli.data import data
+from sfumato.app.cli.demo import demo
+from sfumato.app.cli.evaluate import evaluate
+from sfumato.app.cli.sample import sample
+from sfumato.app.cli.train import train
+from sfumato.errors import SfumatoError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (demo, train, sample, evaluate, data):
+    app.command()(verb)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sfumato {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def callback(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and leave."
+    ),
+) -> None:
+    """Train, sample, score and show generative models of images, on the machine you have.
+
+    Start with `sfumato demo`: digits from noise in about a minute.
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except SfumatoError as error:
+        message = " ".join(str(error).split())
+        typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        typer.echo(message, err=True)
+        sys.exit(2)

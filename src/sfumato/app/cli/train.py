@@ -1,0 +1,54 @@
+"""`sfumato train`: from data to a run folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sfumato.app.cli.options import Background, Channels, HeldOut, Size
+
+DEFAULT_BUDGET = "5m"
+
+
+def train(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATA",
+            help="A built-in name (digits, moons, …), a folder, a .zip or .tar, an .npz or .npy "
+            "[default with --resume: the run's own].",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder [default: runs/NAME].")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="images, points, ddpm, cosine or flow [default: what suits the data].")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, such as training.batch=64."),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help=f"90s, 5m, 2h, 20000steps or 3000000images [default: {DEFAULT_BUDGET}]."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of weights, order and noise [default: 0].")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
+    size: Size = None,
+    channels: Channels = None,
+    background: Background = "white",
+    held_out: HeldOut = 0.1,
+) -> None:
+    """Train a model on DATA and leave a run folder: weights, log, previews, report.
+
+    Ctrl-C saves; the same command with --resume goes on exactly there.
+
+    Example: `sfumato train my-pictures/ --size 32 --budget 10m --out runs/mine`
+    """
+    from sfumato.app.training import Wish, resume_run, start_run
+
+    reading = {"size": size, "channels": channels, "background": background, "held_out": held_out}
+    wish = Wish(source, out, recipe, tuple(settings or ()), budget, seed, reading)
+    if resume:
+        resume_run(wish)
+    else:
+        start_run(wish)

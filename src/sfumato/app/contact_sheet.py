@@ -1,0 +1,56 @@
+"""What `sfumato data` does: a table of what was found, and a contact sheet."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sfumato.app.console import facts_table, output
+from sfumato.app.pictures import picture, save_image
+from sfumato.app.training import read_data
+from sfumato.data import Dataset
+from sfumato.data.summary import describe
+from sfumato.randomness import generator
+
+PICTURES, POINTS, SHOWN_SKIPPED, SHOWN_CLASSES = 100, 4000, 5, 20
+
+
+def describe_data(source: str, reading: dict[str, Any], out: Path | None) -> None:
+    """Print what is in `source` and draw its contact sheet."""
+    dataset = read_data(source, reading)
+    found = describe(dataset)
+    output.print(facts_table(_rows(found)))
+    for skipped in found["skipped"][:SHOWN_SKIPPED]:
+        output.print(f"  skipped {skipped['name']}: {skipped['reason']}")
+    if dataset.is_pictures or dataset.shape == (2,):
+        path = out or Path(f"{dataset.name}-sheet.png")
+        draw_sheet(dataset, path)
+        output.print(f"contact sheet: {path}")
+
+
+def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = [
+        ("name", found["name"]),
+        ("examples", f"{found['train']:,} to train on, {found['held_out']:,} held out"),
+        ("shape", " × ".join(str(side) for side in found["shape"])),
+        ("kept", f"{found['kept']}, {found['bytes'] / 2**20:,.1f} MiB"),
+    ]
+    classes = [f"{name} ({sum(counts.values()):,})" for name, counts in found["classes"].items()]
+    if classes:
+        more = f", and {len(classes) - SHOWN_CLASSES} more" if len(classes) > SHOWN_CLASSES else ""
+        rows.append((f"{len(classes)} classes", ", ".join(classes[:SHOWN_CLASSES]) + more))
+    if found["captions"]:
+        rows.append(("captions", "yes"))
+    if found["skipped"]:
+        rows.append(("skipped", f"{len(found['skipped']):,} files"))
+    return rows
+
+
+def draw_sheet(dataset: Dataset, path: Path) -> None:
+    """Draw a random choice of training examples, sorted by label."""
+    count = min(len(dataset.train), PICTURES if dataset.is_pictures else POINTS)
+    chosen = torch.randperm(len(dataset.train), generator=generator(0, "sheet"))[:count]
+    if dataset.train.labels is not None:
+        chosen = chosen[dataset.train.labels[chosen].argsort(stable=True)]
+    examples, labels = dataset.train.batch(chosen)
+    save_image(path, picture(examples.numpy(), None if labels is None else labels.numpy(), columns=10))

@@ -1,0 +1,40 @@
+"""What a report says, as plain things: it knows no trainer, no run folder and no torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from sfumato.app.plots import Row
+
+
+@dataclass(frozen=True)
+class Report:
+    """The content of one page. What is left out, or empty, leaves no trace on it.
+
+    title, subtitle: what was made, in a few words and in a sentence;
+    summary: facts as (name, value), shown in a row of tiles;
+    config: the run's settings, nested as they are, every value shown;
+    history: rows of the training log, see `sfumato.app.plots.loss_curve`;
+    samples, film_strip, neighbours: pictures, see `sfumato.app.pictures`; samples_caption: under the first;
+    scores: (name, value as text with its spread); score_warnings: a sentence each, shown above them;
+    commands: (explanation, command line); python_snippet: how to use the run from Python;
+    notes: sentences, for example about skipped files; version, date: for the foot of the page.
+    """
+
+    title: str
+    subtitle: str = ""
+    summary: Sequence[tuple[str, str]] = ()
+    samples: Image.Image | None = None
+    samples_caption: str = ""
+    film_strip: Image.Image | None = None
+    neighbours: Image.Image | None = None
+    history: Sequence[Row] = ()
+    scores: Sequence[tuple[str, str]] | None = None
+    score_warnings: Sequence[str] = ()
+    commands: Sequence[tuple[str, str]] = ()
+    python_snippet: str = ""
+    notes: Sequence[str] = ()
+    config: Mapping[str, object] = field(default_factory=dict)
+    version: str = ""
+    date: str = ""

@@ -1,0 +1,87 @@
+"""The page itself: one HTML file with its style, pictures and drawings inside, and no way out.
+
+A content security policy forbids every request, so what the page shows is what the file holds. Everything
+a user supplied is escaped by the template; only our own drawing is inserted as it is.
+"""
+
+import base64
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from sfumato.app.pictures import write_bytes
+from sfumato.app.plots import loss_curve, running_mean, series
+from sfumato.app.report.content import Report
+from sfumato.app.report.settings import groups
+
+_MOST_BYTES = 400_000  # above this a picture is a photograph's size, and is embedded as JPEG
+
+
+def write_report(path: str | Path, report: Report) -> None:
+    """Write the page to `path`, whole or not at all. Raises ConfigError where it cannot be written."""
+    write_bytes(path, render(report).encode())
+
+
+def render(report: Report) -> str:
+    """Return the page as HTML that needs no other file and no network."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    # Escape always: jinja2's own choice goes by the ending, and ".jinja" is not among its endings.
+    pages = Environment(
+        loader=PackageLoader("sfumato.app.report", package_path=""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters["embedded"] = embedded
+    curve = Markup(loss_curve(report.history)) if has_losses(report) else None
+    return pages.get_template("template.html.jinja").render(
+        report=report, curve=curve, curve_words=curve_words(report), groups=groups(report.config)
+    )
+
+
+def embedded(picture: Image.Image) -> str:
+    """Return a picture as a `data:` address: grey or colour PNG, or JPEG where PNG would be heavy."""
+    buffer = io.BytesIO()
+    slim = _slim(picture)
+    slim.save(buffer, "PNG", optimize=True)
+    kind = "png"
+    if buffer.tell() > _MOST_BYTES:
+        buffer = io.BytesIO()
+        slim.save(buffer, "JPEG", quality=88, subsampling=0, optimize=True)
+        kind = "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def has_losses(report: Report) -> bool:
+    """Tell whether there is anything to draw a curve of."""
+    return any(len(series(report.history, key)[0]) for key in _LOSSES)
+
+
+def curve_words(report: Report) -> str:
+    """Say in words where the losses of the curve begin and end."""
+    words = []
+    for key, name in _LOSSES.items():
+        steps, values = series(report.history, key)
+        if len(values):
+            smooth = running_mean(values) if key == "loss" else values
+            start = f"{smooth[0]:.3g} at step {steps[0]:,.0f}"
+            words.append(f"{name} {start}, {smooth[-1]:.3g} at {steps[-1]:,.0f}")
+    return "; ".join(words)
+
+
+_LOSSES = {
+    "loss": "Training loss",
+    "held_out_loss": "held out with raw weights",
+    "held_out_loss_average": "held out with averaged weights",
+}
+
+
+def _slim(picture: Image.Image) -> Image.Image:
+    """Return the picture in one channel where its three are equal, else in three."""
+    colour = picture.convert("RGB")
+    red, green, blue = (band.tobytes() for band in colour.split())
+    return colour.getchannel(0) if red == green == blue else colour

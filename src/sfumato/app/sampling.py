@@ -1,0 +1,76 @@
+"""What `sfumato sample` does: walk the chunks of a request with a bar, and hand them to a writer.
+
+Under `accelerate launch` or `torchrun` each process samples every n-th chunk and the first one writes them
+in order, so two processes make the images that one would.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from rich.progress import Progress, TaskID
+
+from sfumato.app.console import bar, output
+from sfumato.app.outputs import Writer, open_writer
+from sfumato.runs.fitting import accelerator
+from sfumato.runs.run import CHUNK, Run
+from sfumato.runs.sampling import Request
+
+Part = tuple[np.ndarray, list[np.ndarray]]
+
+
+def sample_to(run: Run, request: Request, path: Path) -> None:
+    """Sample a request into `path`; nothing half is left if it fails."""
+    place = accelerator()
+    writer = open_writer(path, request) if place.is_main_process else None
+    try:
+        evaluations = _walk_all(run, request, writer, place.process_index, place.num_processes, path)
+    except BaseException:
+        if writer:
+            writer.abandon()
+        raise
+    if writer:
+        writer.close()
+        output.print(
+            f"{path}: {request.n:,} samples, {evaluations} network evaluations each, "
+            f"seeds {request.seed} to {request.seed + request.n - 1}"
+        )
+
+
+def _walk_all(
+    run: Run, request: Request, writer: Writer | None, rank: int, processes: int, path: Path
+) -> int:
+    chunks = request.chunks(CHUNK)
+    film = path.suffix.lower() == ".gif"
+    evaluations = 0
+    with bar() as progress:
+        task = progress.add_task(f"sampling {request.n:,}", total=request.n * request.options.steps)
+        for start in range(0, len(chunks), processes):
+            turn = chunks[start : start + processes]
+            mine: list[Part] = []
+            if rank < len(turn):
+                part, evaluations = _walk_one(run, request, turn[rank], film, progress, task, len(turn))
+                mine = [part]
+            for samples, moments in _everyone(mine, processes):
+                if writer:
+                    writer.add(samples, moments)
+    return evaluations
+
+
+def _walk_one(
+    run: Run, request: Request, places: range, film: bool, progress: Progress, task: TaskID, fellows: int
+) -> tuple[Part, int]:
+    moments = []
+    for chunk in run.walk(request, places):
+        if film:
+            moments.append(chunk.state)
+        if chunk.moment.index:
+            progress.advance(task, len(places) * fellows)
+    return (chunk.state, moments), chunk.moment.evaluations
+
+
+def _everyone(mine: list[Part], processes: int) -> list[Part]:
+    if processes == 1:
+        return mine
+    from accelerate.utils import gather_object
+
+    return list(gather_object(mine))

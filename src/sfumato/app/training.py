@@ -1,0 +1,158 @@
+"""What `sfumato train` does: read the data, configure, train with everyone listening, write the report."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sfumato.app.cli.train import DEFAULT_BUDGET
+from sfumato.app.console import bar, clock, console, counted, output
+from sfumato.app.previews import Previews
+from sfumato.app.reporting import write_run_report
+from sfumato.app.training_bar import TrainingBar
+from sfumato.data import Dataset, load_data
+from sfumato.errors import ConfigError, RunError
+from sfumato.recipes import configure
+from sfumato.runs.config import RunConfig, read_config
+from sfumato.runs.fitting import Training, check_unchanged
+from sfumato.runs.run import CHECKPOINT, CONFIG, REPORT, Run
+from sfumato.train.budget import Budget
+from sfumato.train.events import Ended, Subscriber
+from sfumato.train.signals import stop_on_signal
+
+BUDGET = "budget.json"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asked for; None where they said nothing."""
+
+    source: str | None
+    out: Path | None
+    recipe: str | None
+    settings: tuple[str, ...]
+    budget: str | None
+    seed: int | None
+    reading: dict[str, Any]
+
+
+def read_data(source: str, reading: dict[str, Any], seed: int = 0) -> Dataset:
+    """Load data with a progress bar, and say what was skipped."""
+    with bar() as progress:
+        dataset = load_data(source, **reading, seed=seed, progress=counted(progress, f"reading {source}"))
+    if dataset.skipped:
+        first = dataset.skipped[0]
+        console.print(
+            f"[yellow]note:[/] {len(dataset.skipped)} files were skipped; "
+            f"the first: {first.name} ({first.reason})"
+        )
+    return dataset
+
+
+def start_run(wish: Wish) -> Run | None:
+    """Train a new run; return it, or None if it was interrupted."""
+    if wish.source is None:
+        raise ConfigError(
+            "say what to train on: a built-in name such as digits, a folder, an archive or an array."
+        )
+    budget = Budget.parse(wish.budget or DEFAULT_BUDGET)
+    folder = wish.out or Path("runs") / Path(wish.source).stem
+    refuse_taken(folder)
+    dataset = read_data(wish.source, wish.reading)
+    config = configure(dataset, wish.recipe, wish.seed or 0, wish.settings, wish.reading)
+    training = Training(config, dataset, folder, budget)
+    training.begin()
+    return carry_out(training)
+
+
+def refuse_taken(folder: Path) -> None:
+    """Refuse a folder that holds a run, before any time is spent."""
+    if (folder / CONFIG).exists():
+        raise RunError(
+            f"{folder} holds a run already: add --resume to go on with it, or choose another --out."
+        )
+
+
+def resume_run(wish: Wish) -> Run | None:
+    """Go on with a run; refuse one whose configuration or data is no longer the same."""
+    folder = wish.out or (Path("runs") / Path(wish.source).stem if wish.source else None)
+    if folder is None:
+        raise ConfigError("say which run to resume: --out RUN.")
+    stored = read_config(folder / CONFIG)
+    reading = stored.data.model_dump(include={"size", "channels", "background", "held_out"})
+    dataset = read_data(wish.source or stored.data.source, reading)
+    check_unchanged(folder, wanted_config(wish, stored), dataset)
+    budget = Budget.parse(wish.budget or stored_budget(folder))
+    training = Training(stored, dataset, folder, budget)
+    training.resume()
+    if budget.progress(training.fit.done) >= 1:
+        raise ConfigError(
+            f"{folder} has used its budget ({training.fit.done.steps:,} steps, "
+            f"{clock(training.fit.done.seconds)}): give a larger --budget to train it further."
+        )
+    return carry_out(training)
+
+
+def wanted_config(wish: Wish, stored: RunConfig) -> RunConfig:
+    """Return the stored configuration with what the user said this time, to be compared with it."""
+    said = {"recipe": wish.recipe, "seed": wish.seed}
+    changed = stored.model_copy(update={name: value for name, value in said.items() if value is not None})
+    return changed.with_settings(wish.settings)
+
+
+def stored_budget(folder: Path) -> str:
+    """Return the budget a run was started with."""
+    try:
+        return str(json.loads((folder / BUDGET).read_text())["budget"])
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{folder} does not say its budget: give one with --budget.") from error
+
+
+def carry_out(training: Training) -> Run | None:
+    """Train with bar and previews, then write the report; return None if it was interrupted."""
+    folder, main = training.folder, training.accelerator.is_main_process
+    if main:
+        (folder / BUDGET).write_text(json.dumps({"budget": str(training.budget)}) + "\n")
+    introduce(training)
+    end: Ended | None = None
+    with stop_on_signal() as stop, TrainingBar(training.budget) as shown:
+        listeners: list[Subscriber] = [shown, Previews(training)] if main else []
+        for event in training.events(stop):
+            for listener in listeners:
+                listener(event)
+            end = event if isinstance(event, Ended) else end
+    assert end is not None
+    if end.interrupted_by:
+        console.print(
+            f"Stopped by {end.interrupted_by} and saved at step {end.done.steps:,}. Go on with:\n"
+            f"  sfumato train --resume --out {folder}"
+        )
+        return None
+    return finish(training) if main else None
+
+
+def introduce(training: Training) -> None:
+    """Say what is about to be trained."""
+    config, dataset = training.config, training.dataset
+    count = sum(parameter.numel() for parameter in training.family.module.parameters())
+    shape = "×".join(str(side) for side in config.data.shape)
+    classes = f", {len(dataset.classes)} classes" if dataset.classes else ""
+    console.print(
+        f"[bold]{dataset.name}[/]: {len(dataset.train):,} examples of {shape}{classes}, "
+        f"{len(dataset.held_out):,} held out · recipe [bold]{config.recipe}[/], "
+        f"{count / 1e6:.2f} million weights · budget {training.budget}, on {training.accelerator.device}"
+    )
+
+
+def finish(training: Training) -> Run:
+    """Open the finished run and write its report."""
+    run = Run.open(training.folder, training.accelerator.device)
+    write_run_report(run, training.dataset)
+    done = training.fit.done
+    output.print(
+        f"Trained {done.steps:,} steps ({done.images:,} images) in {clock(done.seconds)}.\n"
+        f"  report   {training.folder / REPORT}\n"
+        f"  weights  {training.folder / CHECKPOINT}\n"
+        f"  sample   sfumato sample {training.folder} -n 100 --out samples.png"
+    )
+    return run
