@@ -35,7 +35,7 @@ class Facts:
             return {"name": "mlp", "width": 128, "layers": 4}
         side = min(self.data.shape[1:])
         if side < 24:
-            return {"name": "unet", "widths": [64, 128], "blocks": 2, "fold": 1}
+            return {"name": "unet", "widths": [64, 64], "blocks": 1, "fold": 1}
         widths = [64, 128] if side < 48 else [64, 128, 192]
         return {"name": "unet", "widths": widths, "blocks": 2, "fold": 2}
 

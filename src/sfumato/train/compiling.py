@@ -35,7 +35,7 @@ def disagreement(module: nn.Module, plain: LossOf, compiled: LossOf) -> str | No
         try:
             loss = loss_of()
             loss.backward()
-            found.append((float(loss), float(gradient_norm(module))))
+            found.append((float(loss.detach()), float(gradient_norm(module))))
         except Exception as error:  # a compiler may raise anything; training must go on
             return f"compilation failed ({type(error).__name__})"
         finally:

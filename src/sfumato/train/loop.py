@@ -23,7 +23,7 @@ from sfumato.train.checkpoint import load_into, part
 from sfumato.train.compiling import disagreement
 from sfumato.train.device import autocast
 from sfumato.train.events import Ended, Event, Notice, Stepped
-from sfumato.train.optimiser import adamw, learning_rate_scale
+from sfumato.train.optimiser import adamw, learning_rate_scale, load_moments, moments
 from sfumato.train.order import Order
 from sfumato.train.signals import StopRequest
 
@@ -86,21 +86,15 @@ class Fit:
         for player in self.players:
             for name, value in player.module.state_dict().items():
                 found[f"{player.name}.weights.{name}"] = value
-            for index, state in self._optimisers[player.name].state_dict()["state"].items():
-                for name, value in state.items():
-                    found[f"{player.name}.optimiser.{index}.{name}"] = value
+            for name, value in moments(self._optimisers[player.name]).items():
+                found[f"{player.name}.optimiser.{name}"] = value
         return found
 
     def load_tensors(self, tensors: Mapping[str, Tensor], done: Done) -> None:
         """Take up where `tensors` and `done` left off."""
         for player in self.players:
             load_into(player.module, part(tensors, f"{player.name}.weights."), "weights")
-            state: dict[int, dict[str, Tensor]] = {}
-            for name, value in part(tensors, f"{player.name}.optimiser.").items():
-                index, key = name.split(".", 1)
-                state.setdefault(int(index), {})[key] = value
-            optimiser = self._optimisers[player.name]
-            optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+            load_moments(self._optimisers[player.name], part(tensors, f"{player.name}.optimiser."))
         self.done = done
 
     def run(self, budget: Budget, stop: StopRequest) -> Iterator[Event]:

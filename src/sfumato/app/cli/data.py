@@ -21,7 +21,7 @@ def data(
 ) -> None:
     """Say what is in DATA and draw a contact sheet of it.
 
-    Example: `sfumato data my-pictures/ --size 32`
+    Example: [bold]sfumato data my-pictures/ --size 32[/]
     """
     from sfumato.app.contact_sheet import describe_data
 

@@ -15,7 +15,7 @@ def demo(
 ) -> None:
     """Train on the embedded digits, sample, score and report, in about two minutes.
 
-    Example: `sfumato demo --out runs/demo`
+    Example: [bold]sfumato demo --out runs/demo[/]
     """
     from sfumato.app.demonstration import demonstrate
 

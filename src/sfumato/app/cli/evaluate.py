@@ -23,7 +23,7 @@ def evaluate(
 
     Every Fréchet distance stands beside its floor: what real images score against other real images.
 
-    Example: `sfumato evaluate runs/demo -n 1000`
+    Example: [bold]sfumato evaluate runs/demo -n 1000[/]
     """
     from sfumato.app.scoring import score_run
     from sfumato.runs.run import Run

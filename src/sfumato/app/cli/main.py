@@ -19,7 +19,7 @@ from sfumato.errors import SfumatoError
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (demo, train, sample, evaluate, data):
@@ -40,7 +40,7 @@ def callback(
 ) -> None:
     """Train, sample, score and show generative models of images, on the machine you have.
 
-    Start with `sfumato demo`: digits from noise in about a minute.
+    Start with [bold]sfumato demo[/]: digits from noise in about a minute.
     """
 
 

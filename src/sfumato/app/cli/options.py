@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `sfumato train` made.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that sfumato train made.")]
 Size = Annotated[
     int | None, typer.Option(help="Pixels a side, at least 8; pictures are cropped, never squashed.")
 ]

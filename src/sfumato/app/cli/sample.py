@@ -31,7 +31,7 @@ def sample(
 
     Image i is made from seed + i alone, so any one of them can be made again.
 
-    Example: `sfumato sample runs/demo -n 50 --label 3 --guidance 2 --out threes.gif`
+    Example: [bold]sfumato sample runs/demo -n 50 --label 3 --guidance 2 --out threes.gif[/]
     """
     from sfumato.app.sampling import sample_to
     from sfumato.errors import ConfigError

@@ -42,7 +42,7 @@ def train(
 
     Ctrl-C saves; the same command with --resume goes on exactly there.
 
-    Example: `sfumato train my-pictures/ --size 32 --budget 10m --out runs/mine`
+    Example: [bold]sfumato train my-pictures/ --size 32 --budget 10m --out runs/mine[/]
     """
     from sfumato.app.training import Wish, resume_run, start_run
 

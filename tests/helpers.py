@@ -1,0 +1,33 @@
+"""Small runs that several tests share."""
+
+from pathlib import Path
+
+import sfumato
+from sfumato.data import Dataset
+from sfumato.recipes import configure
+from sfumato.runs.fitting import Training
+from sfumato.train.budget import Budget
+from sfumato.train.signals import StopRequest
+
+TINY = ("network.widths=[16,16]", "network.blocks=1", "training.batch=16", "training.warmup=5")
+"""A network that takes a step in milliseconds."""
+
+
+def digits() -> Dataset:
+    """The embedded digits."""
+    return sfumato.load_data("digits")
+
+
+def tiny_training(folder: Path, steps: int, *settings: str, seed: int = 0) -> Training:
+    """A training of a tiny network on the digits, not yet begun."""
+    dataset = digits()
+    config = configure(dataset, seed=seed, settings=(*TINY, *settings))
+    return Training(config, dataset, folder, Budget("steps", steps))
+
+
+def exhaust(training: Training, stop_after: int | None = None) -> None:
+    """Train to the end of the budget, or ask for a stop after so many steps."""
+    stop = StopRequest()
+    for _ in training.events(stop):
+        if stop_after is not None and training.fit.done.steps >= stop_after:
+            stop.name = "the test"

@@ -1,0 +1,112 @@
+"""Resumed = uninterrupted, and no crash loses more than an interval."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from helpers import exhaust, tiny_training
+from sfumato.runs.run import CHECKPOINT, Run
+from sfumato.train.checkpoint import load
+
+
+def _tensors(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(load(folder / CHECKPOINT).tensors)
+
+
+def _assert_bitwise(first: Path, second: Path) -> None:
+    one, two = _tensors(first), _tensors(second)
+    assert one.keys() == two.keys()
+    differing = [name for name in one if not torch.equal(one[name], two[name])]
+    assert not differing
+    # Weights, averages with their counters, and both of Adam's moments are among them.
+    for part in (".weights.", ".average.", "n_averaged", "exp_avg_sq"):
+        assert any(part in name for name in one)
+
+
+def test_resumed_is_uninterrupted_bitwise(tmp_path: Path) -> None:
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    uninterrupted = tiny_training(whole, 200)
+    uninterrupted.begin()
+    exhaust(uninterrupted)
+
+    first = tiny_training(halves, 200)
+    first.begin()
+    exhaust(first, stop_after=100)
+    assert load(halves / CHECKPOINT).state["done"]["steps"] == 100  # type: ignore[index]
+    second = tiny_training(halves, 200)
+    second.resume()
+    exhaust(second)
+
+    _assert_bitwise(whole, halves)
+
+
+def test_the_average_differs_from_the_weights_and_counts_its_updates(tmp_path: Path) -> None:
+    training = tiny_training(tmp_path / "run", 30)
+    training.begin()
+    exhaust(training)
+    tensors = _tensors(tmp_path / "run")
+    assert int(tensors["denoiser.average.n_averaged"]) == 30
+    weights = tensors["denoiser.weights.stem.weight"]
+    average = tensors["denoiser.average.module.stem.weight"]
+    assert 0 < float((weights - average).norm() / weights.norm()) < 0.5
+
+
+KILLED = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from pathlib import Path
+from helpers import tiny_training, exhaust
+training = tiny_training(Path(sys.argv[1]), 100000, "training.checkpoint_seconds=0")
+if (Path(sys.argv[1]) / "config.json").exists():
+    training.resume()
+else:
+    training.begin()
+print("ready", flush=True)
+for _ in training.events(__import__("sfumato.train.signals", fromlist=["x"]).StopRequest()):
+    print(training.fit.done.steps, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_twenty_kills_lose_at_most_one_interval(tmp_path: Path) -> None:
+    """With a checkpoint at every step, a kill at any moment costs at most the step it interrupts."""
+    folder, chance = tmp_path / "run", random.Random(0)
+    for _ in range(20):
+        process = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(folder), str(Path(__file__).parents[1])],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "ready"
+        time.sleep(chance.uniform(0.05, 1.5))
+        process.send_signal(signal.SIGKILL)
+        steps = [int(line) for line in process.stdout.read().split() if line.isdigit()]
+        process.wait()
+        saved = Run.open(folder).done.steps
+        assert steps
+        assert saved >= steps[-1] - 1
+
+
+def test_a_kill_leaves_a_run_that_loads(tmp_path: Path) -> None:
+    """One kill at a random moment of a training that saves at every step."""
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(folder), str(Path(__file__).parents[1])],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == "ready"
+    time.sleep(0.4)
+    os.kill(process.pid, signal.SIGKILL)
+    process.stdout.read()
+    process.wait()
+    assert Run.open(folder).sample(2, steps=2).shape == (2, 1, 8, 8)
