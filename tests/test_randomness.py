@@ -52,7 +52,7 @@ def test_the_global_generator_is_left_alone():
 
 
 def test_the_wrong_number_of_rows_is_an_error():
-    with pytest.raises(ValueError, match="3 rows of noise.* 2 seeds"):
+    with pytest.raises(ValueError, match=r"3 rows of noise.* 2 seeds"):
         SeededNoise([1, 2]).normal((3, 4))
 
 

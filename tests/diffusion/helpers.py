@@ -69,7 +69,7 @@ class KnownDenoiser:
         x0 = self.x0.expand_as(x_t)
         return Estimate(x0, (x_t - expand(level.alpha, x_t) * x0) / expand(level.sigma, x_t))
 
-    def evaluations(self, t: float) -> int:
+    def evaluations(self, t: float, condition: Condition | None = None) -> int:
         return 1
 
 

@@ -51,12 +51,12 @@ def test_the_estimate_is_linear_in_the_weight(weight):
 )
 def test_outside_its_interval_the_conditional_model_stands_alone(interval, acts):
     assert same(guided(3.0, interval), CONDITIONAL) == (not acts)
-    assert ClassifierFree(DENOISER, 3.0, interval).evaluations(0.6) == (2 if acts else 1)
+    assert ClassifierFree(DENOISER, 3.0, interval).evaluations(0.6, CONDITION) == (2 if acts else 1)
 
 
 def test_off_runs_the_network_once():
-    assert ClassifierFree(DENOISER, 1.0).evaluations(0.6) == 1
-    assert ClassifierFree(ClassifierFree(DENOISER, 2.0), 2.0).evaluations(0.6) == 4
+    assert ClassifierFree(DENOISER, 1.0).evaluations(0.6, CONDITION) == 1
+    assert ClassifierFree(ClassifierFree(DENOISER, 2.0), 2.0).evaluations(0.6, CONDITION) == 4
 
 
 def test_without_a_condition_there_is_nothing_to_lean_to():

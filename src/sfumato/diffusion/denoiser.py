@@ -38,8 +38,8 @@ class Denoiser(Protocol):
         """Estimate (x0, eps) of `x_t`: (B, ...) at `t`: () or (B,) in (0, 1]."""
         ...
 
-    def evaluations(self, t: float) -> int:
-        """Return how often a network runs for one estimate at `t`."""
+    def evaluations(self, t: float, condition: Condition | None = None) -> int:
+        """Return how often a network runs for one estimate at `t` under `condition`."""
         ...
 
 
@@ -76,7 +76,7 @@ class NetworkDenoiser:
         level = self.schedule.level(t)
         return solve(self.prediction.row(level), level, x_t, self.output(x_t, t, condition))
 
-    def evaluations(self, t: float) -> int:
+    def evaluations(self, t: float, condition: Condition | None = None) -> int:
         """Return 1."""
         return 1
 
@@ -106,9 +106,9 @@ class Clipped:
         shift = expand(level.alpha / level.sigma, x0) * (estimate.x0 - x0)
         return replace(estimate, x0=x0, eps=estimate.eps + shift)
 
-    def evaluations(self, t: float) -> int:
+    def evaluations(self, t: float, condition: Condition | None = None) -> int:
         """Return the wrapped denoiser's count."""
-        return self.denoiser.evaluations(t)
+        return self.denoiser.evaluations(t, condition)
 
 
 def as_times(t: float | Tensor) -> Tensor:

@@ -84,7 +84,7 @@ class ExactDenoiser:
         eps = (x_t - expand(level.alpha, x_t) * x0) / expand(level.sigma, x_t)
         return Estimate(x0, eps)
 
-    def evaluations(self, t: float) -> int:
+    def evaluations(self, t: float, condition: Condition | None = None) -> int:
         """Return 1, to count as a network would."""
         return 1
 

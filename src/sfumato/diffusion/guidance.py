@@ -57,6 +57,7 @@ class ClassifierFree:
             free.eps + self.weight * (conditional.eps - free.eps),
         )
 
-    def evaluations(self, t: float) -> int:
+    def evaluations(self, t: float, condition: Condition | None = None) -> int:
         """Return twice the wrapped denoiser's count where guidance acts."""
-        return self.denoiser.evaluations(t) * (2 if self._acts(t) else 1)
+        twice = condition is not None and self._acts(t)
+        return self.denoiser.evaluations(t, condition) * (2 if twice else 1)

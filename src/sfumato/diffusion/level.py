@@ -38,7 +38,8 @@ class Level:
 
 def as_time(t: Tensor | float) -> Tensor:
     """Return `t` as float64 (float32 on a device that has no float64)."""
-    time = torch.as_tensor(t)
+    # A number becomes float64 at once: by way of float32 it would be another time.
+    time = t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float64)
     return time if time.device.type == "mps" else time.to(torch.float64)
 
 

@@ -80,6 +80,10 @@ class InEDM:
 
     sigma_data: float = 0.5
 
+    def __post_init__(self) -> None:
+        if not self.sigma_data > 0:
+            raise ConfigError(f"sigma_data must be above 0, not {self.sigma_data}")
+
     def weight(self, level: Level) -> Tensor:
         """Return (alpha²·sigma_data² + sigma²)/(sigma·sigma_data)²."""
         total = (level.alpha * self.sigma_data).square() + level.sigma.square()

@@ -47,7 +47,7 @@ class Question:
 
     def __call__(self, x_t: Tensor, t: Scales) -> Estimate:
         """Estimate (x0, eps) of `x_t`: (B, ...)."""
-        self.evaluations += self._denoiser.evaluations(t.t)
+        self.evaluations += self._denoiser.evaluations(t.t, self._condition)
         time = torch.tensor(t.t, dtype=torch.float64)
         return self._denoiser.estimate(x_t, time, self._condition)
 

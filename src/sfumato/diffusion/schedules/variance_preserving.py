@@ -97,6 +97,8 @@ def linear_betas(steps: int = 1000, first: float = 1e-4, last: float = 0.02) -> 
     The paper's values belong to 1,000 steps. With fewer steps each must do more, or most of the signal is
     still there at the end: betas are multiplied by 1000/steps.
     """
+    if steps < 1:
+        raise ConfigError(f"steps must be at least 1, not {steps}")
     scale = 1000 / steps
     if last * scale >= 1:
         raise ConfigError(
@@ -108,6 +110,8 @@ def linear_betas(steps: int = 1000, first: float = 1e-4, last: float = 0.02) -> 
 
 def cosine_betas(steps: int = 1000, largest: float = 0.999) -> Betas:
     """The cosine schedule as a list of betas, capped below 1 (Nichol & Dhariwal 2021, equation 17)."""
+    if steps < 1:
+        raise ConfigError(f"steps must be at least 1, not {steps}")
     grid = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
     alpha_bar = CosineVP().level(grid).alpha.square()
     betas = 1 - alpha_bar[1:] / alpha_bar[:-1]
@@ -123,9 +127,7 @@ class LinearBetas(VariancePreserving):
     last: float = 0.02
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ConfigError(f"steps must be at least 1, not {self.steps}")
-        _ = self.table
+        _ = self.table  # checks all three
 
     @cached_property
     def table(self) -> Betas:
