@@ -13,7 +13,7 @@ def recipe(facts: Facts) -> dict[str, object]:
         "schedule": {"name": "exploding-linear", "sigma_max": 80.0, "sigma_min": 0.002},
         "prediction": "edm",
         "weighting": "edm",
-        "times": {"name": "log-normal", "mean": -1.2, "std": 1.2},
+        "times": {"name": "log-normal", "mean": -0.4, "std": 1.2},
         "sampling": {
             "sampler": "dpm++2m",
             "grid": {"name": "rho", "rho": 7.0, "ratio_min": 0.002},

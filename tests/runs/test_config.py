@@ -1,0 +1,103 @@
+"""The configuration: closed, complete, and refused with a reason."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import sfumato
+from helpers import digits, tiny_training
+from sfumato.errors import ConfigError, RunError
+from sfumato.recipes import RECIPES, configure
+from sfumato.runs.build import build_family
+from sfumato.runs.config import parse_config, read_config
+from sfumato.runs.registry import PIECES, build, complete
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_builds_on_pictures_and_points(recipe: str) -> None:
+    for source in ("digits", "moons"):
+        config = configure(sfumato.load_data(source), recipe)
+        assert build_family(config).module is not None
+        assert parse_config(json.loads(config.to_json())) == config
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in PIECES for name in PIECES[kind]])
+def test_every_piece_has_a_complete_spec_or_names_what_it_needs(kind: str, name: str) -> None:
+    needed = {"betas": {"betas": [0.1, 0.2]}, "exploding-steps": {"sigmas": [0.1, 0.2]}}
+    needed["standardise"] = {"mean": [0.0], "std": [1.0]}
+    spec = complete(kind, {"name": name, **needed.get(name, {})})
+    assert complete(kind, json.loads(json.dumps(spec))) == spec or kind == "scaling" or "betas" in name
+    assert build(kind, spec, 0.5) is not None
+    if name in needed:
+        with pytest.raises(ConfigError, match="needs"):
+            complete(kind, name)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("training.bach=64", "training.bach.*Did you mean 'training.batch'"),
+        ("training.batch=many", "training.batch.*integer"),
+        ("training.batch=0", "training.batch.*greater"),
+        ("schedule=cosin", "Unknown schedule.*Did you mean 'cosine'"),
+        ("schedule.speed=2", "Unknown option.*schedule 'exploding-linear'.*sigma_max"),
+        ("schedule.sigma_max=high", "sigma_max.*number"),
+        ("prediction=x", "Unknown prediction.*edm"),
+        ("sampling.steps=0", "sampling.steps.*greater"),
+        ("prediction.offset=1", "Unknown option|no options"),
+        ("nothing", "KEY=VALUE"),
+        ("network.widths=[3]", "multiples of 8"),
+    ],
+)
+def test_a_bad_setting_is_named(setting: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        build_family(configure(digits(), settings=(setting,)))
+
+
+def test_a_piece_named_alone_takes_its_own_defaults() -> None:
+    config = configure(digits(), settings=("schedule=cosine", "prediction=v"))
+    assert config.schedule == {"name": "cosine", "offset": 0.008}
+
+
+def test_noise_prediction_where_nothing_is_left_of_the_signal_is_refused() -> None:
+    for schedule in ("cosine", "flow"):
+        with pytest.raises(ConfigError, match=r"Noise prediction cannot be used.*alpha = 0.*'v'"):
+            build_family(configure(digits(), settings=(f"schedule={schedule}", "prediction=noise")))
+
+
+def test_a_network_for_other_data_is_refused() -> None:
+    with pytest.raises(ConfigError, match="for vectors"):
+        build_family(configure(digits(), settings=("network=mlp",)))
+    with pytest.raises(ConfigError, match="at least"):
+        build_family(configure(digits(), settings=("network.fold=4",)))
+
+
+def test_the_measured_deviation_reaches_every_piece_that_asks() -> None:
+    config = configure(digits())
+    family = build_family(config)
+    assert family.denoiser.prediction.sigma_data == config.data.std  # type: ignore[attr-defined]
+    assert family.weighting.sigma_data == config.data.std  # type: ignore[attr-defined]
+    assert family.denoiser.sigma_data == config.data.std
+
+
+def test_initial_weights_depend_on_the_seed_alone() -> None:
+    import torch
+
+    first = build_family(configure(digits(), seed=4)).module.stem.weight  # type: ignore[union-attr]
+    torch.rand(3)
+    again = build_family(configure(digits(), seed=4)).module.stem.weight  # type: ignore[union-attr]
+    other = build_family(configure(digits(), seed=5)).module.stem.weight  # type: ignore[union-attr]
+    assert torch.equal(first, again)  # type: ignore[arg-type]
+    assert not torch.equal(first, other)  # type: ignore[arg-type]
+
+
+def test_a_folder_that_is_no_run_says_so(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="not a run folder"):
+        read_config(tmp_path / "config.json")
+
+
+def test_a_written_run_reads_back_as_it_was(tmp_path: Path) -> None:
+    training = tiny_training(tmp_path / "run", 1)
+    training.begin()
+    assert read_config(tmp_path / "run" / "config.json") == training.config

@@ -1,0 +1,97 @@
+"""Sampling: an image belongs to its seed, whatever stands beside it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import exhaust, tiny_training
+from sfumato.errors import ConfigError
+from sfumato.runs.run import Run
+from sfumato.runs.sampling import label_indices
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    training = tiny_training(folder, 60, "training.learning_rate=0.003")
+    training.begin()
+    exhaust(training)
+    return Run.open(folder)
+
+
+def _in_batches(run: Run, n: int, size: int) -> np.ndarray:
+    request = run.request(n, seed=5, sampler="ancestral", steps=6)
+    return np.concatenate([list(run.walk(request, places))[-1].state for places in request.chunks(size)])
+
+
+def test_the_same_seeds_give_the_same_images_at_any_batch_size(run: Run) -> None:
+    """Bytes may differ by rounding alone: in bf16, kernels may add in another order for another batch size.
+
+    One bf16 step is 2^-8 of a network output; through six steps it moves a pixel by a few of 255 levels.
+    """
+    whole = _in_batches(run, 64, 64).astype(int)
+    for size in (1, 7):
+        difference = np.abs(_in_batches(run, 64, size).astype(int) - whole)
+        assert difference.max() <= 8
+        assert difference.mean() <= 0.1
+
+
+def test_twice_in_a_row_is_bitwise_the_same(run: Run) -> None:
+    assert np.array_equal(_in_batches(run, 64, 64), _in_batches(run, 64, 64))
+
+
+def test_seeds_count_up_from_image_to_image(run: Run) -> None:
+    many = run.sample(5, labels=[3], seed=10)
+    one = run.sample(1, labels=[3], seed=12)
+    assert np.abs(many[2].astype(int) - one[0].astype(int)).max() <= 8
+    assert not np.array_equal(many[1], many[2])
+
+
+def test_guidance_off_is_the_conditional_model_bitwise(run: Run) -> None:
+    assert np.array_equal(run.sample(8), run.sample(8, guidance=1.0))
+    assert not np.array_equal(run.sample(8), run.sample(8, guidance=3.0))
+
+
+def test_the_condition_matters_and_weight_0_ignores_it(run: Run) -> None:
+    assert not np.array_equal(run.sample(4, labels=[0]), run.sample(4, labels=[1]))
+    assert np.array_equal(run.sample(4, labels=[0], guidance=0.0), run.sample(4, labels=[1], guidance=0.0))
+
+
+def test_labels_cycle_and_may_be_named() -> None:
+    classes = ("cat", "dog", "7")
+    assert label_indices(None, classes, 5).tolist() == [0, 1, 2, 0, 1]  # type: ignore[union-attr]
+    assert label_indices(["dog", 0], classes, 3).tolist() == [1, 0, 1]  # type: ignore[union-attr]
+    assert label_indices(["7"], classes, 1).tolist() == [2]  # type: ignore[union-attr]
+    assert label_indices(None, (), 5) is None
+
+
+@pytest.mark.parametrize("label", ["bird", 3, -1])
+def test_a_label_that_does_not_exist_is_refused(label: str | int) -> None:
+    with pytest.raises(ConfigError, match=r"no class.*cat, dog, 7.*0 to 2"):
+        label_indices([label], ("cat", "dog", "7"), 1)
+
+
+def test_frames_lead_from_noise_to_the_sample(run: Run) -> None:
+    request = run.request(4, steps=6)
+    chunks = list(run.walk(request, range(4)))
+    assert [chunk.moment.index for chunk in chunks] == list(range(7))
+    assert chunks[-1].moment.evaluations == 6
+    assert chunks[-1].finished
+    assert np.array_equal(chunks[-1].state, run.sample(4, steps=6))
+    # Pure noise, shown at the data's size, has the spread of a standard normal clipped to [-1, 1].
+    assert float(chunks[0].state.std()) > 60
+
+
+def test_guided_evaluations_count_twice(run: Run) -> None:
+    request = run.request(2, steps=5, guidance=2.0)
+    assert list(run.walk(request, range(2)))[-1].moment.evaluations == 10
+
+
+def test_opened_weights_are_the_average(run: Run) -> None:
+    from sfumato.train.checkpoint import load
+
+    tensors = load(run.folder / "checkpoint.safetensors").tensors
+    stem = run.family.module.stem.weight  # type: ignore[union-attr]
+    assert torch.equal(stem, tensors["denoiser.average.module.stem.weight"])  # type: ignore[arg-type]
