@@ -69,7 +69,7 @@ def test_noise_prediction_where_nothing_is_left_of_the_signal_is_refused() -> No
 def test_a_network_for_other_data_is_refused() -> None:
     with pytest.raises(ConfigError, match="for vectors"):
         build_family(configure(digits(), settings=("network=mlp",)))
-    with pytest.raises(ConfigError, match="at least"):
+    with pytest.raises(ConfigError, match="or more"):
         build_family(configure(digits(), settings=("network.fold=4",)))
 
 

@@ -1,7 +1,5 @@
 """Sampling: an image belongs to its seed, whatever stands beside it."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch

@@ -7,6 +7,7 @@ import torch
 
 from sfumato.app.console import facts_table, output
 from sfumato.app.pictures import picture, save_image
+from sfumato.app.reporting import can_draw
 from sfumato.app.training import read_data
 from sfumato.data import Dataset
 from sfumato.data.summary import describe
@@ -22,7 +23,7 @@ def describe_data(source: str, reading: dict[str, Any], out: Path | None) -> Non
     output.print(facts_table(_rows(found)))
     for skipped in found["skipped"][:SHOWN_SKIPPED]:
         output.print(f"  skipped {skipped['name']}: {skipped['reason']}")
-    if dataset.is_pictures or dataset.shape == (2,):
+    if can_draw(dataset.shape):
         path = out or Path(f"{dataset.name}-sheet.png")
         draw_sheet(dataset, path)
         output.print(f"contact sheet: {path}")

@@ -74,16 +74,17 @@ def series(rows: Sequence[Row], key: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def running_mean(values: np.ndarray) -> np.ndarray:
-    """Return the mean of a window around each value, (K,); it narrows at both ends, so it does not lag.
+    """Return the mean of a window of about a twentieth of the values around each one: (K,).
 
-    The window spans about a twentieth of the values.
+    Near the start, where a loss falls steeply, the window narrows on both sides alike and does not lag;
+    at the end it takes what there is.
     """
     reach = len(values) // 40
     sums = np.concatenate([[0.0], np.cumsum(values)])
     places = np.arange(len(values))
-    # As far to the left as to the right: near an end the mean stays centred on its value.
-    sides = np.minimum(reach, np.minimum(places, len(values) - 1 - places))
-    return (sums[places + sides + 1] - sums[places - sides]) / (2 * sides + 1)
+    left = np.minimum(reach, places)
+    right = np.minimum(left, len(values) - 1 - places)
+    return np.asarray((sums[places + right + 1] - sums[places - left]) / (left + right + 1))
 
 
 def thinned(values: np.ndarray, most: int) -> np.ndarray:
@@ -132,12 +133,14 @@ def _style(axes: "Axes", values: np.ndarray) -> None:
     axes.set_ylabel("loss", color=_QUIET, fontsize=9.5)
     axes.margins(x=0.015)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="upper right", frameon=False, fontsize=9.5, labelcolor=_INK)
+        # Above the drawing: no loss can run through it, and a narrow screen shows its beginning.
+        look = {"frameon": False, "fontsize": 9.5, "labelcolor": _INK, "handlelength": 1.6, "ncols": 3}
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, **look)
 
 
 def _count_missing(axes: "Axes", missing: int) -> None:
     if missing:
-        text = f"not finite, not drawn: {missing:,} of the losses"
+        text = f"losses that are not finite, and so not drawn: {missing:,}"
         axes.text(0.01, 0.03, text, transform=axes.transAxes, color=_WARM, fontsize=9.5)
 
 

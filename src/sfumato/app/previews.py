@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.app.pictures import picture, save_image
+from sfumato.app.reporting import can_draw
 from sfumato.runs.fitting import Training
 from sfumato.train.events import Ended, Event, Stepped
 
@@ -23,6 +24,8 @@ class Previews:
 
     def __call__(self, event: Event) -> None:
         """Hear an event."""
+        if not can_draw(self._training.dataset.shape):
+            return
         if isinstance(event, Stepped) and event.progress * self._times >= self._next:
             self._next += 1
             self._draw(event.done.steps)

@@ -23,14 +23,15 @@ def write_run_report(run: Run, dataset: Dataset, scores: Scores | None = None) -
     request = run.request(SHOWN if dataset.is_pictures else 2000)
     moments = [chunk.state for chunk in run.walk(request, range(request.n))]
     samples = moments[-1]
+    drawable = can_draw(dataset.shape)
     labels = None if request.labels is None else request.labels.numpy()
     report = Report(
         title=f"{dataset.name}: a diffusion model",
         subtitle=f"Recipe {run.config.recipe}, trained on {len(dataset.train):,} examples.",
         summary=_summary(run, dataset),
-        samples=picture(samples, labels, reference=_reference(dataset)),
+        samples=picture(samples, labels, reference=_reference(dataset)) if drawable else None,
         samples_caption=_caption(run, request.n),
-        film_strip=film_strip(moments),
+        film_strip=film_strip(moments) if drawable else None,
         neighbours=_neighbours(samples, dataset),
         history=run.history,
         scores=scores.rows() if scores else None,
@@ -43,6 +44,11 @@ def write_run_report(run: Run, dataset: Dataset, scores: Scores | None = None) -
         date=date.today().isoformat(),
     )
     write_report(run.folder / REPORT, report)
+
+
+def can_draw(shape: tuple[int, ...]) -> bool:
+    """Return whether examples of `shape` can be drawn: pictures, and points in the plane."""
+    return len(shape) == 3 or shape == (2,)
 
 
 def _summary(run: Run, dataset: Dataset) -> list[tuple[str, str]]:

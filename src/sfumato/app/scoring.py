@@ -11,10 +11,10 @@ from sfumato.app.console import bar, console, counted, facts_table, output
 from sfumato.app.reporting import SCORES, write_run_report
 from sfumato.app.training import read_data
 from sfumato.data import Dataset
+from sfumato.files import write_whole
 from sfumato.metrics import Judge, Scores, cost, evaluate, judge_for
 from sfumato.runs.run import CHUNK, REPORT, Run
 from sfumato.runs.sampling import Request
-from sfumato.train.checkpoint import write_whole
 
 
 def score_run(run: Run, source: str | None, n: int, seed: int, as_json: bool, **options: Any) -> Scores:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.app.cli.train import DEFAULT_BUDGET
-from sfumato.app.console import bar, clock, console, counted, output
+from sfumato.app.console import bar, clock, console, counted, output, speaks
 from sfumato.app.previews import Previews
 from sfumato.app.reporting import write_run_report
 from sfumato.app.training_bar import TrainingBar
 from sfumato.data import Dataset, load_data
 from sfumato.errors import ConfigError, RunError
+from sfumato.files import write_whole
 from sfumato.recipes import configure
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.fitting import Training, check_unchanged
@@ -66,8 +67,11 @@ def start_run(wish: Wish) -> Run | None:
 
 
 def refuse_taken(folder: Path) -> None:
-    """Refuse a folder that holds a run, before any time is spent."""
-    if (folder / CONFIG).exists():
+    """Refuse a folder that holds a run, before any time is spent.
+
+    In a distributed run the first process looks: to a slower one the folder may hold this very run already.
+    """
+    if speaks and (folder / CONFIG).exists():
         raise RunError(
             f"{folder} holds a run already: add --resume to go on with it, or choose another --out."
         )
@@ -112,7 +116,7 @@ def carry_out(training: Training) -> Run | None:
     """Train with bar and previews, then write the report; return None if it was interrupted."""
     folder, main = training.folder, training.accelerator.is_main_process
     if main:
-        (folder / BUDGET).write_text(json.dumps({"budget": str(training.budget)}) + "\n")
+        write_whole(folder / BUDGET, (json.dumps({"budget": str(training.budget)}) + "\n").encode())
     introduce(training)
     end: Ended | None = None
     with stop_on_signal() as stop, TrainingBar(training.budget) as shown:

@@ -7,13 +7,14 @@ written by something else is never taken for a judge. Only safetensors is read: 
 
 import hashlib
 import os
-import tempfile
 import warnings
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+
+from sfumato.files import write_whole
 
 # Raise this whenever the network or its training changes, so that judges of the old kind are left alone.
 RECIPE = 1
@@ -56,17 +57,6 @@ def save_cached(folder: Path, key: str, weights: dict[str, Tensor], metadata: di
     content = save({name: weight.contiguous() for name, weight in weights.items()}, {**metadata, "key": key})
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_atomically(cache_path(folder, key), content)
+        write_whole(cache_path(folder, key), content)
     except OSError as error:
         warnings.warn(f"The judge could not be kept in {folder}: {error}.", stacklevel=2)
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -37,7 +37,7 @@ class Facts:
         if side < 24:
             return {"name": "unet", "widths": [64, 64], "blocks": 1, "fold": 1}
         widths = [64, 128] if side < 48 else [64, 128, 192]
-        return {"name": "unet", "widths": widths, "blocks": 2, "fold": 2}
+        return {"name": "unet", "widths": widths, "blocks": 1, "fold": 2}
 
     def common(self) -> dict[str, object]:
         """Return the parts of a configuration that do not depend on the recipe."""

@@ -20,13 +20,14 @@ from sfumato.data.scaling import Scaling
 from sfumato.data.summary import describe
 from sfumato.errors import RunError
 from sfumato.families.agreements import Batch
+from sfumato.files import sweep, write_whole
 from sfumato.runs.build import build_family, build_sampling, build_scaling
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.run import CHECKPOINT, CONFIG, DATA, LOG, done_of
 from sfumato.runs.sampling import Request, label_indices, walk
 from sfumato.train.averaging import Averages
 from sfumato.train.budget import Budget
-from sfumato.train.checkpoint import Checkpoint, load, save, write_whole
+from sfumato.train.checkpoint import Checkpoint, load, save
 from sfumato.train.compiling import can_compile
 from sfumato.train.device import best_device, for_inference
 from sfumato.train.events import Ended, Event, Saved, Stepped
@@ -35,8 +36,8 @@ from sfumato.train.history import History
 from sfumato.train.loop import Fit, FitSettings
 from sfumato.train.signals import StopRequest
 
-WORTH_COMPILING = 150.0
-"""Seconds of a time budget from which a compiler's minute is earned back."""
+WORTH_COMPILING = 900.0
+"""Seconds of a time budget from which compiling, a minute or two for a gain of a seventh, is earned back."""
 
 
 def accelerator() -> Accelerator:
@@ -110,12 +111,12 @@ class Training:
 
     def begin(self) -> None:
         """Make the folder; raise RunError if it holds a run already or cannot be written."""
+        if not self.accelerator.is_main_process:
+            return
         if (self.folder / CONFIG).exists():
             raise RunError(
                 f"{self.folder} holds a run already: add --resume to go on with it, or choose another --out."
             )
-        if not self.accelerator.is_main_process:
-            return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._save()
@@ -128,6 +129,8 @@ class Training:
 
     def resume(self) -> None:
         """Take up where the folder's checkpoint left off."""
+        if self.accelerator.is_main_process:
+            sweep(self.folder)
         checkpoint = load(self.folder / CHECKPOINT)
         self.fit.load_tensors(checkpoint.tensors, done_of(checkpoint))
         self.averages.load_tensors(checkpoint.tensors)

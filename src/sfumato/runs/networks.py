@@ -40,8 +40,8 @@ class UNetShape:
         least = smallest_side(len(self.widths), self.fold)
         if min(shape[1:]) < least:
             raise ConfigError(
-                f"a U-Net of {len(self.widths)} levels and fold {self.fold} needs pictures of at least "
-                f"{least} pixels, not {shape[1]}×{shape[2]}: set fewer network.widths or a smaller network.fold."
+                f"a U-Net of {len(self.widths)} levels and fold {self.fold} needs pictures of {least} pixels "
+                f"or more, not {shape[1]}×{shape[2]}: set fewer network.widths or a smaller network.fold."
             )
         return UNet(shape[0], self.widths, self.blocks, self.fold, self.attention, classes)
 

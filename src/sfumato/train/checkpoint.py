@@ -1,12 +1,9 @@
 """A checkpoint is one file, whole or not there: weights, averages, optimiser state and counters.
 
-It is a `safetensors` file, so loading it runs no code, and its header holds the counters as JSON. It is
-written beside its place, flushed to the disk and then renamed over the old one, which the system does at
-once or not at all.
+It is a `safetensors` file, so loading it runs no code, and its header holds the counters as JSON.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sfumato.errors import RunError
+from sfumato.files import whole_file
 
 FORMAT = "sfumato-checkpoint-1"
 
@@ -29,30 +27,11 @@ class Checkpoint:
     state: Mapping[str, object]
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write `checkpoint` to `path`, replacing an older one only when the new one is on the disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
-    try:
+    with whole_file(path) as temporary:
         save_file(tensors, temporary, {"format": FORMAT, "state": json.dumps(checkpoint.state)})
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load(path: Path) -> Checkpoint:

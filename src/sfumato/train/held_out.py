@@ -28,8 +28,8 @@ class HeldOutLoss:
         shape: tuple[int, ...],
         device: torch.device,
         announce: Callable[[Event], None],
-        times: int = 20,
-        most: int = 512,
+        times: int = 10,
+        most: int = 256,
     ) -> None:
         self._family, self._averages, self._load, self._announce = family, averages, load, announce
         self._indices = torch.arange(min(examples, most))

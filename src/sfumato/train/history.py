@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from sfumato.files import write_whole
 from sfumato.train.budget import Done
-from sfumato.train.checkpoint import write_whole
 from sfumato.train.events import Event, HeldOut, Stepped
 
 

@@ -19,9 +19,7 @@ Labels = Annotated[
 ]
 Guidance = Annotated[
     float | None,
-    typer.Option(
-        min=0, help="0 ignores the label, 1 follows it, more exaggerates it [default: the run's]."
-    ),
+    typer.Option(min=0, help="0 ignores the label, 1 follows it, more exaggerates it [default: the run's]."),
 ]
 SamplerName = Annotated[
     str | None,

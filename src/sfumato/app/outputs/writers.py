@@ -5,9 +5,9 @@ folders are streamed, so any number of samples fits any memory; a grid or a film
 size is limited. Whatever happens, no half file is left.
 """
 
-import os
 import tempfile
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from PIL import Image
 
 from sfumato.app.pictures import film, picture, save_film, save_image
 from sfumato.errors import ConfigError
+from sfumato.files import whole_file
 from sfumato.runs.sampling import Request
 
 GRID_LIMIT, FILM_LIMIT = 10_000, 400
@@ -103,11 +104,11 @@ class ArrayWriter:
     wants_film = False
 
     def __init__(self, path: Path, request: Request) -> None:
-        self._path, self._request = path, request
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        self._temporary = Path(name)
-        self._archive = zipfile.ZipFile(self._temporary, "w", zipfile.ZIP_DEFLATED)
+        self._request = request
+        self._whole = ExitStack()
+        self._archive = zipfile.ZipFile(
+            self._whole.enter_context(whole_file(path)), "w", zipfile.ZIP_DEFLATED
+        )
         self._member: zipfile._ZipWriteFile | None = None  # type: ignore[name-defined]
         self._is_pictures = True
 
@@ -131,15 +132,14 @@ class ArrayWriter:
             with self._archive.open("labels.npy" if self._is_pictures else "y.npy", "w") as member:
                 np.save(member, self._request.labels.numpy())
         self._archive.close()
-        self._temporary.chmod(0o644)
-        os.replace(self._temporary, self._path)
+        self._whole.close()
 
     def abandon(self) -> None:
         """Remove the temporary file."""
         if self._member is not None and not self._member.closed:
             self._member.close()
         self._archive.close()
-        self._temporary.unlink(missing_ok=True)
+        self._whole.__exit__(InterruptedError, InterruptedError("abandoned"), None)
 
 
 class FolderWriter:

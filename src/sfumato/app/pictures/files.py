@@ -1,16 +1,12 @@
-"""Files that appear whole or not at all: written beside their place, then moved into it.
-
-A reader never sees half a picture, and a write that fails leaves the old file as it was.
-"""
+"""Pictures as files, whole or not at all, in the format that the ending names."""
 
 import io
-import os
-import secrets
 from pathlib import Path
 
 from PIL import Image
 
 from sfumato.errors import ConfigError, unknown
+from sfumato.files import write_whole
 
 # How each ending is encoded. WebP is kept lossless, because enlarged pixels have hard edges.
 _ENCODINGS: dict[str, dict[str, object]] = {
@@ -26,22 +22,13 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
     Raises ConfigError where the path cannot be written; the folder is left as it was found.
     """
-    path = Path(path)
-    # Not `tempfile`: its files are readable by their owner alone, and stay so when they are moved.
-    temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        write_whole(Path(path), data)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise ConfigError(
             f"Cannot write '{path}': {reason}. Name a file in a folder that exists and may be written."
         ) from error
-    finally:
-        _remove(temporary)
 
 
 def save_image(path: str | Path, image: Image.Image) -> None:
@@ -55,12 +42,3 @@ def save_image(path: str | Path, image: Image.Image) -> None:
     buffer = io.BytesIO()
     image.save(buffer, **_ENCODINGS[ending])  # type: ignore[arg-type]
     write_bytes(path, buffer.getvalue())
-
-
-def _remove(temporary: Path) -> None:
-    """Remove what a failed write left; nothing to do when it was moved or never made."""
-    try:
-        temporary.unlink()
-    except OSError:
-        # Whatever stopped the write is the error to report, not this one.
-        return

@@ -1,7 +1,7 @@
 """The denoising as it happens: an animated GIF, or a strip of its moments on one sheet.
 
 A GIF has at most 256 colours and counts time in hundredths of a second. Grey films keep their 256 levels
-exactly; colour films share one palette and no dithering, so that what stands still does not flicker.
+exactly; colour films move in one shared palette without dithering, which would flicker.
 """
 
 import io
@@ -20,6 +20,7 @@ from sfumato.errors import ConfigError, DataError
 
 HOLD = 1500  # milliseconds for which the last frame stands still
 _SHORTEST = 40  # milliseconds a frame: below 20 browsers slow a film down
+_DITHER = Image.Dither.FLOYDSTEINBERG
 _Item = TypeVar("_Item")
 
 
@@ -54,7 +55,7 @@ def save_film(path: str | Path, frames: Sequence[Image.Image], seconds: float = 
     _last(frames)
     shown = evenly(frames, max(2, int(seconds * 1000 / _SHORTEST)))
     each = max(_SHORTEST, round(seconds * 100 / len(shown)) * 10)
-    first, *others = _with_one_palette(shown)
+    first, *others = _in_few_colours(shown)
     buffer = io.BytesIO()
     durations = [each] * len(others) + [HOLD]
     first.save(buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0, optimize=False)
@@ -87,16 +88,18 @@ def _strip_of_points(moments: Sequence[np.ndarray], rows: int) -> Image.Image:
     return joined([scatter(m, window=window, pixels=150) for m in moments], down=False, gap=6)
 
 
-def _with_one_palette(frames: Sequence[Image.Image]) -> list[Image.Image]:
-    """Return grey frames as they are, colour frames on one palette of 255 colours.
+def _in_few_colours(frames: Sequence[Image.Image]) -> list[Image.Image]:
+    """Return grey frames as they are, colour frames with palettes of 255 colours.
 
-    The palette is drawn from a few moments and, twice, from the last frame, which is looked at longest.
+    What moves shares the palette of a few of its moments; the last frame, which stands still and is looked
+    at longest, has its own and may be dithered.
     """
     if frames[0].mode == "L":
         return list(frames)
-    moments = [frame.convert("RGB") for frame in [*evenly(frames, 5), frames[-1]]]
-    palette = joined(moments, down=True, gap=0).quantize(255, Image.Quantize.MEDIANCUT)
-    return [frame.convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    *moving, last = [frame.convert("RGB") for frame in frames]
+    palette = joined(evenly([*moving, last], 6), down=True, gap=0).quantize(255, Image.Quantize.MEDIANCUT)
+    still = last.quantize(palette=last.quantize(255, Image.Quantize.MEDIANCUT), dither=_DITHER)
+    return [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in moving] + [still]
 
 
 def _last(frames: Sequence[_Item]) -> _Item:

@@ -15,11 +15,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sfumato.errors import DataError
 
-GUTTER = 2  # pixels around every cell
+GUTTER = 3  # pixels around every cell
 CAPTION = 17  # pixels under a cell that has a caption
 _TARGET = 64  # the wished longer side of a cell, in pixels
 _MODES = {1: "L", 3: "RGB"}
-_PAPER = {1: 22, 3: 248}
+_PAPER = {1: 42, 3: 248}
 _INK = {1: 205, 3: 60}
 
 

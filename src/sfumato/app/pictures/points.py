@@ -1,5 +1,6 @@
 """Points in the plane: samples in colour, real data in light grey behind them."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,11 +38,12 @@ def scatter(
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
     if reference is not None:
         behind = checked_points(reference)
-        axes.scatter(behind[:, 0], behind[:, 1], s=_area(len(behind), pixels), c="#d5d8dc", linewidths=0)
+        axes.scatter(behind[:, 0], behind[:, 1], s=_area(len(behind), pixels), c="#c8ccd2", linewidths=0)
     ink = _colours(labels, len(points))
     axes.scatter(points[:, 0], points[:, 1], s=_area(len(points), pixels), c=ink, alpha=0.8, linewidths=0)
     canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3].copy())
+    drawn = np.asarray(canvas.buffer_rgba())
+    return Image.fromarray(drawn[:, :, :3].copy())
 
 
 def window_of(points: np.ndarray, reference: np.ndarray | None = None) -> Window:
@@ -69,7 +71,7 @@ def checked_points(points: np.ndarray) -> np.ndarray:
 
 def _area(count: int, pixels: int) -> float:
     """Return a marker's area in square points: smaller where there are many."""
-    return float(np.clip(9000 / count, 3.0, 26.0)) * (pixels / 520) ** 1.5
+    return min(26.0, max(3.0, 9000 / count)) * math.pow(pixels / 520, 1.5)
 
 
 def _colours(labels: Sequence[int] | np.ndarray | None, count: int) -> np.ndarray:

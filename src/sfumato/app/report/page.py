@@ -51,7 +51,8 @@ def embedded(picture: Image.Image) -> str:
     kind = "png"
     if buffer.tell() > _MOST_BYTES:
         buffer = io.BytesIO()
-        slim.save(buffer, "JPEG", quality=88, subsampling=0, optimize=True)
+        # Not `optimize`: Pillow then needs the whole file in one buffer, and fails where noise overflows it.
+        slim.save(buffer, "JPEG", quality=88, subsampling=0)
         kind = "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
@@ -66,15 +67,16 @@ def curve_words(report: Report) -> str:
     words = []
     for key, name in _LOSSES.items():
         steps, values = series(report.history, key)
-        if len(values):
-            smooth = running_mean(values) if key == "loss" else values
-            start = f"{smooth[0]:.3g} at step {steps[0]:,.0f}"
-            words.append(f"{name} {start}, {smooth[-1]:.3g} at {steps[-1]:,.0f}")
+        smooth = running_mean(values) if key == "loss" else values
+        # Of a single value, the two ends are one.
+        ends = dict(zip(steps.tolist(), smooth.tolist(), strict=True))
+        told = [f"{ends[step]:.3g} at step {step:,.0f}" for step in dict.fromkeys([*steps[:1], *steps[-1:]])]
+        words += [f"{name} {' and '.join(told)}"] if told else []
     return "; ".join(words)
 
 
 _LOSSES = {
-    "loss": "Training loss",
+    "loss": "Loss in training",
     "held_out_loss": "held out with raw weights",
     "held_out_loss_average": "held out with averaged weights",
 }

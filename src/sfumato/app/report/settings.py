@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,12 @@ def text_of(value: object) -> str:
         return value if value else '""'
     if isinstance(value, Mapping | Sequence):
         return ", ".join(text_of(item) for item in value) or "none"
-    return (
-        {None: "none", True: "true", False: "false"}.get(value, str(value)) if _is_word(value) else str(value)
-    )
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
 
 
-def _is_word(value: object) -> bool:
-    # 1 == True for a dictionary's keys, so numbers must not be looked up.
-    return value is None or isinstance(value, bool)
-
-
-def _branches(value: object) -> Mapping[object, object]:
+def _branches(value: object) -> Mapping[Any, object]:
     """Return the named parts of a mapping, or of a list that holds mappings; nothing for a single value."""
     if isinstance(value, Mapping):
         return value
@@ -55,7 +51,7 @@ def _branches(value: object) -> Mapping[object, object]:
     return {}
 
 
-def _lines(values: Mapping[object, object], depth: int = 0) -> list[Line]:
+def _lines(values: Mapping[Any, object], depth: int = 0) -> list[Line]:
     lines: list[Line] = []
     for name, value in values.items():
         parts = _branches(value)
