@@ -23,7 +23,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     # Not `tempfile`: its files are readable by their owner alone, and stay so when they are moved.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
     try:
+        temporary.touch(exist_ok=False)
+        rights = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(rights)  # some writers replace the file by one that only its owner can read
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -243,9 +243,7 @@ def test_resuming_something_else_is_refused(run: Path, capsys) -> None:  # type:
     assert (run / "checkpoint.safetensors").read_bytes() == before
 
 
-@pytest.mark.skipif(
-    os.geteuid() == 0 and not Path("/proc").is_dir(), reason="needs a place root cannot write"
-)
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a place that even root cannot write")
 def test_an_output_that_cannot_be_written_is_refused_before_training(capsys) -> None:  # type: ignore[no-untyped-def]
     said = refused(capsys, "train", "digits", "--budget", "5steps", "--out", "/proc/run", *TRAIN)
     assert "cannot write" in said

@@ -13,7 +13,7 @@ from sfumato.runs.sampling import label_indices
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("runs") / "run"
-    training = tiny_training(folder, 60, "training.learning_rate=0.003")
+    training = tiny_training(folder, 60, "training.learning_rate=0.003", "sampling.guidance=1")
     training.begin()
     exhaust(training)
     return Run.open(folder)

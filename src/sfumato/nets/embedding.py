@@ -26,8 +26,8 @@ class LevelEmbedding(nn.Module):
     def forward(self, level: Tensor) -> Tensor:
         """Embed `level`: (B,), numbers of about unit size, as (B, width)."""
         # Computed, not stored: a buffer would be averaged, saved and cast to bf16 for nothing.
-        powers = torch.arange(self.frequencies, device=level.device, dtype=torch.float32) / 2 - 3
-        angles = level.float()[:, None] * (math.pi * torch.exp2(powers))
+        powers = torch.arange(self.frequencies, device=level.device, dtype=level.dtype) / 2 - 3
+        angles = level[:, None] * (math.pi * torch.exp2(powers))
         return self.project(torch.cat([angles.cos(), angles.sin()], 1))
 
 

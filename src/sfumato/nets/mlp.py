@@ -13,7 +13,7 @@ class ResidualLayer(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(width)
+        self.norm = nn.RMSNorm(width, elementwise_affine=False)
         self.inner = nn.Linear(width, width)
         self.modulate = zeroed(nn.Linear(width, 2 * width))
         self.outer = zeroed(nn.Linear(width, width))
@@ -36,7 +36,7 @@ class MLP(nn.Module):
         self.label = LabelEmbedding(classes, width)
         self.stem = nn.Linear(dimensions, width)
         self.layers = nn.ModuleList(ResidualLayer(width) for _ in range(layers))
-        self.norm = nn.RMSNorm(width)
+        self.norm = nn.RMSNorm(width, elementwise_affine=False)
         self.head = zeroed(nn.Linear(width, dimensions))
 
     def forward(self, x: Tensor, level: Tensor, condition: Condition | None = None) -> Tensor:

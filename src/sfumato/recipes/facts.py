@@ -45,7 +45,7 @@ class Facts:
             "data": self.data,
             "scaling": self.scaling,
             "network": self.network(),
-            "training": {"batch": 128 if self.is_pictures else 512},
+            "training": {"batch": 64 if self.is_pictures else 512},
         }
 
 
