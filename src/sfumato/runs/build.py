@@ -56,7 +56,7 @@ def build_sampling(config: SamplingConfig, std: float) -> SamplingOptions:
     return SamplingOptions(sampler, grid, config.steps, config.guidance)
 
 
-def frozen(family: Diffusion, network: nn.Module) -> Diffusion:
+def frozen(family: Diffusion, network: nn.Module, precision: str) -> Diffusion:
     """Return `family` around `network`, which is only sampled from now on."""
     network.requires_grad_(False).eval()
-    return replace(family, module=network).with_modules({PLAYER: for_inference(network)})
+    return replace(family, module=network).with_modules({PLAYER: for_inference(network, precision)})

@@ -73,12 +73,16 @@ class SamplingConfig(Closed):
 
 
 class RunConfig(Closed):
-    """Everything that makes a run what it is."""
+    """Everything that makes a run what it is.
+
+    precision: in which networks run; "auto" takes bf16 where the machine is fast at it.
+    """
 
     format: Literal[1] = 1
     family: Literal["diffusion"] = "diffusion"
     recipe: str
     seed: int = Field(0, ge=0)
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
     data: DataConfig
     scaling: Spec
     network: Spec

@@ -91,6 +91,7 @@ class Training:
             len(dataset.held_out),
             dataset.shape,
             device,
+            config.precision,
             self._news.append,
         )
         self._saved_at = 0.0
@@ -106,6 +107,7 @@ class Training:
             weight_decay=training.weight_decay,
             clip=training.clip,
             seed=self.config.seed,
+            precision=self.config.precision,
             compile=wanted and can_compile(device),
         )
 
@@ -140,7 +142,8 @@ class Training:
         """Return `n` samples of the "average" or the "raw" weights as they are now, from seed 0."""
         raw = {player.name: player.module for player in self.fit.players}
         modules = {"average": self.averages.modules(), "raw": raw}[which]
-        family = self.family.with_modules({name: for_inference(module) for name, module in modules.items()})
+        precision = self.config.precision
+        family = self.family.with_modules({name: for_inference(m, precision) for name, m in modules.items()})
         options = build_sampling(self.config.sampling, self.config.data.std)
         labels = label_indices(None, self.config.data.classes, n)
         request = Request(n, 0, labels, options)

@@ -49,7 +49,7 @@ class Run:
         player = family.players()[0]
         average = averaged(player.module)
         load_into(average, part(checkpoint.tensors, f"{player.name}.average."), "averaged weights")
-        self.family = frozen(family, average.module.to(device))
+        self.family = frozen(family, average.module.to(device), config.precision)
         self.scaling = build_scaling(config)
 
     @classmethod

@@ -28,17 +28,27 @@ def best_device() -> torch.device:
     return accelerator or torch.device("cpu")
 
 
-def autocast(device: torch.device) -> torch.autocast:
-    """Return the context in which networks run on `device`."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device))
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Return the context in which networks run on `device`.
+
+    precision: "bf16", "fp32", or "auto" for whichever is the device's fast path.
+    """
+    wanted = {"bf16": True, "fp32": False, "auto": fast_bf16(device)}[precision]
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
 
 
-def for_inference(network: nn.Module) -> Callable[..., Tensor]:
-    """Return `network` as a function that keeps no graph and runs in the device's fast precision."""
+def to_device(value: Tensor, device: torch.device) -> Tensor:
+    """Move a tensor; float64 becomes float32 on a device that has none (Apple's)."""
+    narrow = device.type == "mps" and value.dtype == torch.float64
+    return value.to(device, torch.float32 if narrow else value.dtype)
+
+
+def for_inference(network: nn.Module, precision: str) -> Callable[..., Tensor]:
+    """Return `network` as a function that keeps no graph and runs in the given precision, see `autocast`."""
     device = next(network.parameters()).device
 
     def run(*inputs: object) -> Tensor:
-        with torch.inference_mode(), autocast(device):
+        with torch.inference_mode(), autocast(device, precision):
             return network(*inputs)
 
     return run

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from sfumato.families.agreements import Batch, Trainable
 from sfumato.randomness import generator
 from sfumato.train.averaging import Averages
-from sfumato.train.device import autocast
+from sfumato.train.device import autocast, to_device
 from sfumato.train.events import Event, HeldOut, Stepped
 
 
@@ -27,13 +27,15 @@ class HeldOutLoss:
         examples: int,
         shape: tuple[int, ...],
         device: torch.device,
+        precision: str,
         announce: Callable[[Event], None],
         times: int = 10,
         most: int = 256,
     ) -> None:
         self._family, self._averages, self._load, self._announce = family, averages, load, announce
         self._indices = torch.arange(min(examples, most))
-        self._shape, self._device, self._times, self._next = shape, device, times, 0
+        self._shape, self._device, self._precision = shape, device, precision
+        self._times, self._next = times, 0
 
     def __call__(self, event: Event) -> None:
         """Hear an event."""
@@ -53,7 +55,7 @@ class HeldOutLoss:
         total = 0.0
         for number, indices in enumerate(self._indices.split(chunk)):
             draws = self._family.draw(len(indices), self._shape, generator(0, "held-out", number))
-            draws = {name: value.to(self._device) for name, value in draws.items()}
-            with autocast(self._device):
+            draws = {name: to_device(value, self._device) for name, value in draws.items()}
+            with autocast(self._device, self._precision):
                 total += float(player.loss(self._load(indices), draws).sum())
         return total / len(self._indices)

@@ -21,7 +21,7 @@ from sfumato.randomness import generator
 from sfumato.train.budget import Budget, Done
 from sfumato.train.checkpoint import load_into, part
 from sfumato.train.compiling import disagreement
-from sfumato.train.device import autocast
+from sfumato.train.device import autocast, to_device
 from sfumato.train.events import Ended, Event, Notice, Stepped
 from sfumato.train.optimiser import adamw, learning_rate_scale, load_moments, moments
 from sfumato.train.order import Order
@@ -37,7 +37,8 @@ class FitSettings:
     """How to take steps.
 
     batch: examples a step, over all processes; learning_rate: the peak; warmup: steps of linear rise;
-    clip: largest norm of a gradient; compile: whether to compile the networks.
+    clip: largest norm of a gradient; precision: "auto", "bf16" or "fp32", see `device.autocast`;
+    compile: whether to compile the networks.
     """
 
     batch: int
@@ -46,6 +47,7 @@ class FitSettings:
     weight_decay: float
     clip: float
     seed: int
+    precision: str = "auto"
     compile: bool = False
 
 
@@ -145,7 +147,7 @@ class Fit:
 
     def loss(self, player: Player, batch: Batch, draws: Draws) -> Tensor:
         """Return the mean loss of a batch: ()."""
-        with autocast(self.accelerator.device):
+        with autocast(self.accelerator.device, self.settings.precision):
             return player.loss(batch, draws).mean()
 
     def _rows(self, indices: Tensor, randomness: torch.Generator) -> tuple[Batch, Draws]:
@@ -154,7 +156,7 @@ class Fit:
         mine = slice(accelerator.process_index, None, accelerator.num_processes)
         draws = self.family.draw(len(indices), self._shape, randomness)
         batch = self._load(indices[mine])
-        return batch, {name: value[mine].to(accelerator.device) for name, value in draws.items()}
+        return batch, {name: to_device(value[mine], accelerator.device) for name, value in draws.items()}
 
     def _average_and_clip(self, module: nn.Module) -> float:
         """Average gradients over the processes, clip their norm, and return the norm before clipping."""
