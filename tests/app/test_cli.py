@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from helpers import TINY
@@ -85,6 +86,19 @@ def test_scores_are_kept_and_shown(run: Path, tmp_path: Path, capsys, monkeypatc
     assert printed["samples"] == 60
     assert printed == json.loads((run / "scores.json").read_text())
     assert "Fréchet" in (run / "report.html").read_text()
+
+
+def test_scores_against_other_data_leave_the_report_alone(run: Path, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("SFUMATO_CACHE", str(tmp_path / "cache"))
+    other = load_data("digits").held_out
+    np.savez(tmp_path / "other.npz", images=other.store.take(torch.arange(180)).numpy()[:, 0])
+    before = (run / "report.html").read_text()
+    data = ("--data", tmp_path / "other.npz")
+    assert call("evaluate", run, "-n", "40", "--steps", "3", "--guidance", "1", *data) == 0
+    kept = json.loads((run / "scores.json").read_text())
+    assert kept["data"].endswith("other.npz")
+    assert (kept["guidance"], kept["steps"], kept["read_as_asked"]) == (1, 3, None)
+    assert (run / "report.html").read_text() == before
 
 
 def test_data_is_described_and_drawn(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
@@ -169,6 +183,13 @@ def test_bad_data_is_refused(tmp_path: Path, capsys) -> None:  # type: ignore[no
         (("--recipe", "edn"), "Unknown recipe 'edn'"),
         (("--set", "training.bach=3"), "training.batch"),
         (("--set", "schedule=cosine", "--set", "prediction=noise"), "alpha = 0"),
+        (("--set", "data.size=16"), "cannot be set"),
+        (("--set", "recipe=flow"), "--recipe"),
+        (("--set", "schedule=5"), "a schedule is a name"),
+        (("--set", "training.label_drop=0"), "label_drop=0.1"),
+        (("--set", "sampling.grid.rho=-1"), "rho"),
+        (("--set", 'sampling.sampler={"name": "ancestral", "eta": 2}'), "eta must lie between 0"),
+        (("--set", "sampling.guidance_interval=[0.5,0.2]"), "guidance interval"),
         (("--budget", "soon"), "not a budget"),
         (("--size", "4"), "at least 8"),
         (("--background", "blurple"), "blurple"),
@@ -198,6 +219,7 @@ def test_bad_sampling_is_refused_and_leaves_nothing(run: Path, tmp_path: Path, c
         (("--guidance", "-2"), "guidance"),
         (("-n", "500", "--out", str(tmp_path / "s.gif")), "film"),
         (("-n", "0"), "-n"),
+        (("--label", "²"), "no class"),
     ]:
         assert expected in refused(capsys, "sample", run, *words)
     assert {path.name: path.stat().st_mtime_ns for path in run.iterdir()} == before
@@ -237,6 +259,8 @@ def test_resuming_something_else_is_refused(run: Path, capsys) -> None:  # type:
     assert "training.batch = 16" in refused(capsys, *resume, "--set", "training.batch=32")
     assert "seed" in refused(capsys, *resume, "--seed", "3")
     assert "recipe" in refused(capsys, *resume, "--recipe", "flow")
+    assert "data.held_out = 0.1" in refused(capsys, *resume, "--held-out", "0.2")
+    assert "sfumato train --resume --out" in refused(capsys, "demo", "--out", run)
     assert "is not what" in refused(capsys, "train", "moons", "--resume", "--out", run)
     assert "used its budget" in refused(capsys, "train", "--resume", "--out", run)
     assert "holds a run already" in refused(capsys, "train", "digits", "--out", run)

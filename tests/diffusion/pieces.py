@@ -39,7 +39,7 @@ from sfumato.diffusion.schedules import (
     cosine_betas,
 )
 from sfumato.diffusion.times import LogitNormal, LogNormal, TimeDensity, Uniform
-from sfumato.diffusion.weighting import InData, InEDM, InNoise, InV, MinSNR, Sigmoid, Weighting
+from sfumato.diffusion.weighting import InData, InEDM, InNoise, InV, InVelocity, MinSNR, Sigmoid, Weighting
 
 STEP_BETAS = (0.05, 0.1, 0.2, 0.15, 0.3, 0.25, 0.4, 0.35, 0.5, 0.45)
 STEP_SIGMAS = (0.1, 0.3, 0.2, 0.5, 0.8, 0.6, 1.5, 2.0, 1.0, 4.0)
@@ -77,6 +77,7 @@ WEIGHTINGS: dict[str, Weighting] = {
     "in_noise": InNoise(),
     "in_data": InData(),
     "in_v": InV(),
+    "in_velocity": InVelocity(),
     "min_snr": MinSNR(),
     "in_edm": InEDM(0.7),
     "sigmoid": Sigmoid(-1.0),

@@ -1,7 +1,5 @@
 """A network as a denoiser: what it is shown, what its output means, and clipping."""
 
-import math
-
 import pytest
 import torch
 
@@ -10,7 +8,6 @@ from sfumato.diffusion.denoiser import (
     LARGEST_LOG_RATIO,
     Clipped,
     NetworkDenoiser,
-    as_times,
     level_input,
 )
 from sfumato.diffusion.exact import ExactDenoiser, gaussian
@@ -104,10 +101,3 @@ def test_clipping_what_lies_within_changes_no_bit(schedule):
     clipped, plain = Clipped(inner, (-1.0, 1.0)).estimate(x_t, t), inner.estimate(x_t, t)
     assert torch.equal(clipped.x0, plain.x0)
     assert torch.equal(clipped.eps, plain.eps)
-
-
-@pytest.mark.parametrize("t", [0.1, number(0.1)])
-def test_times_are_float64(t):
-    assert as_times(t).dtype == torch.float64
-    assert float(as_times(t)) == 0.1
-    assert not math.isclose(float(torch.tensor(0.1, dtype=torch.float32)), 0.1, rel_tol=1e-9)

@@ -12,7 +12,7 @@ from sfumato.diffusion.level import expand
 from sfumato.diffusion.objective import DenoisingLoss
 from sfumato.diffusion.prediction import EDM, V
 from sfumato.diffusion.process import corrupt
-from sfumato.diffusion.weighting import InData, InEDM, InNoise, InV, MinSNR, Sigmoid, space_weight
+from sfumato.diffusion.weighting import InData, InEDM, InNoise, InV, InVelocity, MinSNR, Sigmoid, space_weight
 from sfumato.errors import ConfigError
 
 from .helpers import asked_times, close, number, randn
@@ -92,6 +92,8 @@ def test_weights_are_their_formulas(schedule):
     snr = level.alpha**2 / level.sigma**2
     close(InNoise().weight(level), snr)
     close(InData().weight(level), torch.ones_like(snr))
+    slope = level.alpha * level.d_sigma - level.sigma * level.d_alpha
+    close(InVelocity().weight(level), (slope / level.sigma) ** 2)
     close(InV().weight(level), (level.alpha**2 + level.sigma**2) ** 2 / level.sigma**2)
     close(MinSNR(3.0).weight(level), torch.minimum(snr, torch.full_like(snr, 3.0)))
     for bias in (-2.0, 0.0, 1.0):

@@ -83,6 +83,11 @@ def test_attention_is_the_library_s() -> None:
     torch.testing.assert_close(block(x), expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("channels", [8, 40, 112, 200])
+def test_attention_takes_any_width(channels: int) -> None:
+    assert Attention(channels)(randn(1, channels, 2, 2)).shape == (1, channels, 2, 2)
+
+
 def test_a_residual_block_starts_as_its_skip() -> None:
     block = ResidualBlock(8, 8, 4)
     x = randn(2, 8, 5, 5)

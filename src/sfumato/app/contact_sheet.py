@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.markup import escape
 
 from sfumato.app.console import facts_table, output
 from sfumato.app.pictures import picture, save_image
@@ -22,7 +23,7 @@ def describe_data(source: str, reading: dict[str, Any], out: Path | None) -> Non
     found = describe(dataset)
     output.print(facts_table(_rows(found)))
     for skipped in found["skipped"][:SHOWN_SKIPPED]:
-        output.print(f"  skipped {skipped['name']}: {skipped['reason']}")
+        output.print(escape(f"  skipped {skipped['name']}: {skipped['reason']}"))
     if can_draw(dataset.shape):
         path = out or Path(f"{dataset.name}-sheet.png")
         draw_sheet(dataset, path)

@@ -4,16 +4,21 @@ from pathlib import Path
 
 from sfumato.app.console import console, output
 from sfumato.app.sampling import sample_to
-from sfumato.app.scoring import score_run
+from sfumato.app.scoring import one_process, score_run
 from sfumato.app.training import Wish, start_run
-from sfumato.runs.run import REPORT
-
-READING = {"size": None, "channels": None, "background": "white", "held_out": 0.1}
+from sfumato.errors import RunError
+from sfumato.runs.run import CONFIG, REPORT
 
 
 def demonstrate(out: Path, budget: str, seed: int) -> None:
     """Run the demonstration into the folder `out`."""
-    run = start_run(Wish("digits", out, None, (), budget, seed, READING))
+    one_process("demo")
+    if (out / CONFIG).exists():
+        raise RunError(
+            f"{out} holds a run already: choose another --out, or go on with it by "
+            f"'sfumato train --resume --out {out}'."
+        )
+    run = start_run(Wish("digits", out, None, (), budget, seed, {}))
     if run is None:
         return
     for name, n in (("samples.png", 100), ("film.gif", 50)):

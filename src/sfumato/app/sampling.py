@@ -21,15 +21,17 @@ Part = tuple[np.ndarray, list[np.ndarray]]
 def sample_to(run: Run, request: Request, path: Path) -> None:
     """Sample a request into `path`; nothing half is left if it fails."""
     place = accelerator()
-    writer = open_writer(path, request) if place.is_main_process else None
+    shape = run.config.data.shape
+    writer = open_writer(path, request, shape) if place.is_main_process else None
     try:
         evaluations = _walk_all(run, request, writer, place.process_index, place.num_processes, path)
+        if writer:
+            writer.close()
     except BaseException:
         if writer:
             writer.abandon()
         raise
     if writer:
-        writer.close()
         output.print(
             f"{path}: {request.n:,} samples, {evaluations} network evaluations each, "
             f"seeds {request.seed} to {request.seed + request.n - 1}"

@@ -1,7 +1,7 @@
 """What `sfumato evaluate` does: sample, judge, print the scores, and put them into the report."""
 
 import json
-from pathlib import Path
+import os
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from sfumato.app.console import bar, console, counted, facts_table, output
 from sfumato.app.reporting import SCORES, write_run_report
 from sfumato.app.training import read_data
 from sfumato.data import Dataset
+from sfumato.errors import ConfigError
 from sfumato.files import write_whole
 from sfumato.metrics import Judge, Scores, cost, evaluate, judge_for
 from sfumato.runs.run import CHUNK, REPORT, Run
@@ -18,24 +19,60 @@ from sfumato.runs.sampling import Request
 
 
 def score_run(run: Run, source: str | None, n: int, seed: int, as_json: bool, **options: Any) -> Scores:
-    """Score `n` samples of a run; the result is printed and kept in the run folder."""
+    """Score `n` samples of a run; the result is printed and kept in the run folder.
+
+    The report gets the scores too, unless they were measured against other data than it speaks of.
+    """
+    one_process("evaluate")
     request = run.request(n, seed=seed, **options)
-    reading = run.config.data.model_dump(include={"size", "channels", "background", "held_out"})
-    dataset = read_data(source or run.config.data.source, reading)
+    dataset = read_data(source or run.config.data.source, run.config.data.reading)
     judge = hire_judge(dataset)
     samples = sample_all(run, request)
-    scores = evaluate(torch.from_numpy(samples), request.labels, dataset, judge, seed=seed)
-    text = json.dumps(scores.to_dict(), indent=2) + "\n"
+    asked = request.labels if dataset.classes == run.classes else None
+    scores = evaluate(torch.from_numpy(samples), asked, dataset, judge, seed=seed)
+    text = json.dumps({**provenance(run, dataset, request), **scores.to_dict()}, indent=2) + "\n"
     write_whole(run.folder / SCORES, text.encode())
     if as_json:
         print(text, end="")
     else:
-        output.print(facts_table(scores.rows()))
-        for warning in scores.warnings:
-            console.print(f"[yellow]warning:[/] {warning}")
-    write_run_report(run, dataset, scores)
-    console.print(f"kept in {run.folder / SCORES} and {run.folder / REPORT}")
+        show(scores)
+    if dataset.content_hash == run.config.data.content_hash:
+        write_run_report(run, dataset, scores)
+        console.print(f"kept in {run.folder / SCORES} and {run.folder / REPORT}")
+    else:
+        console.print(
+            f"[yellow]note:[/] this is not the data {run.folder} was trained on: the scores are kept in "
+            f"{run.folder / SCORES}, and the report is left as it was"
+        )
     return scores
+
+
+def provenance(run: Run, dataset: Dataset, request: Request) -> dict[str, Any]:
+    """Return what it takes to repeat the scores: the data, the seeds, and how was sampled."""
+    options = request.options
+    return {
+        "run": str(run.folder),
+        "data": dataset.source,
+        "content_hash": dataset.content_hash,
+        "first_seed": request.seed,
+        "sampler": repr(options.sampler),
+        "grid": repr(options.grid),
+        "steps": options.steps,
+        "guidance": options.guidance,
+    }
+
+
+def show(scores: Scores) -> None:
+    """Print the scores as a table, and what to doubt about them."""
+    output.print(facts_table(scores.rows()))
+    for warning in scores.warnings:
+        console.print(f"[yellow]warning:[/] {warning}")
+
+
+def one_process(verb: str) -> None:
+    """Refuse a verb that would only do its work several times over."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(f"'{verb}' runs in one process: start it without a launcher.")
 
 
 def hire_judge(dataset: Dataset) -> Judge:
@@ -58,9 +95,3 @@ def sample_all(run: Run, request: Request) -> np.ndarray:
                     progress.advance(task, len(places))
             parts.append(chunk.state)
     return np.concatenate(parts)
-
-
-def kept_scores(folder: Path) -> dict[str, Any] | None:
-    """Return the scores kept in a run folder, None if it was never scored."""
-    path = folder / SCORES
-    return json.loads(path.read_text()) if path.is_file() else None

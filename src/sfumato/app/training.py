@@ -1,9 +1,12 @@
 """What `sfumato train` does: read the data, configure, train with everyone listening, write the report."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from rich.markup import escape
 
 from sfumato.app.cli.train import DEFAULT_BUDGET
 from sfumato.app.console import bar, clock, console, counted, output, speaks
@@ -11,17 +14,15 @@ from sfumato.app.previews import Previews
 from sfumato.app.reporting import write_run_report
 from sfumato.app.training_bar import TrainingBar
 from sfumato.data import Dataset, load_data
+from sfumato.data.sources import names
 from sfumato.errors import ConfigError, RunError
-from sfumato.files import write_whole
 from sfumato.recipes import configure
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.fitting import Training, check_unchanged
-from sfumato.runs.run import CHECKPOINT, CONFIG, REPORT, Run
+from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, REPORT, Run
 from sfumato.train.budget import Budget
 from sfumato.train.events import Ended, Subscriber
 from sfumato.train.signals import stop_on_signal
-
-BUDGET = "budget.json"
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,16 @@ class Wish:
     reading: dict[str, Any]
 
 
-def read_data(source: str, reading: dict[str, Any], seed: int = 0) -> Dataset:
-    """Load data with a progress bar, and say what was skipped."""
+def read_data(source: str, reading: Mapping[str, Any]) -> Dataset:
+    """Load data with a progress bar, and say what was skipped; None in `reading` is the default."""
+    said = {name: value for name, value in reading.items() if value is not None}
     with bar() as progress:
-        dataset = load_data(source, **reading, seed=seed, progress=counted(progress, f"reading {source}"))
+        dataset = load_data(source, **said, progress=counted(progress, escape(f"reading {source}")))
     if dataset.skipped:
         first = dataset.skipped[0]
         console.print(
             f"[yellow]note:[/] {len(dataset.skipped)} files were skipped; "
-            f"the first: {first.name} ({first.reason})"
+            f"the first: {escape(first.name)} ({escape(first.reason)})"
         )
     return dataset
 
@@ -57,10 +59,10 @@ def start_run(wish: Wish) -> Run | None:
             "say what to train on: a built-in name such as digits, a folder, an archive or an array."
         )
     budget = Budget.parse(wish.budget or DEFAULT_BUDGET)
-    folder = wish.out or Path("runs") / Path(wish.source).stem
+    folder = wish.out or default_folder(wish.source)
     refuse_taken(folder)
     dataset = read_data(wish.source, wish.reading)
-    config = configure(dataset, wish.recipe, wish.seed or 0, wish.settings, wish.reading)
+    config = configure(dataset, wish.recipe, wish.seed or 0, wish.settings)
     training = Training(config, dataset, folder, budget)
     training.begin()
     return carry_out(training)
@@ -79,13 +81,13 @@ def refuse_taken(folder: Path) -> None:
 
 def resume_run(wish: Wish) -> Run | None:
     """Go on with a run; refuse one whose configuration or data is no longer the same."""
-    folder = wish.out or (Path("runs") / Path(wish.source).stem if wish.source else None)
+    folder = wish.out or (default_folder(wish.source) if wish.source else None)
     if folder is None:
         raise ConfigError("say which run to resume: --out RUN.")
     stored = read_config(folder / CONFIG)
-    reading = stored.data.model_dump(include={"size", "channels", "background", "held_out"})
-    dataset = read_data(wish.source or stored.data.source, reading)
-    check_unchanged(folder, wanted_config(wish, stored), dataset)
+    wanted = wanted_config(wish, stored)
+    dataset = read_data(wish.source or stored.data.source, wanted.data.reading)
+    check_unchanged(folder, wanted, dataset)
     budget = Budget.parse(wish.budget or stored_budget(folder))
     training = Training(stored, dataset, folder, budget)
     training.resume()
@@ -99,9 +101,15 @@ def resume_run(wish: Wish) -> Run | None:
 
 def wanted_config(wish: Wish, stored: RunConfig) -> RunConfig:
     """Return the stored configuration with what the user said this time, to be compared with it."""
-    said = {"recipe": wish.recipe, "seed": wish.seed}
+    reading = {name: value for name, value in wish.reading.items() if value is not None}
+    said = {"recipe": wish.recipe, "seed": wish.seed, "data": stored.data.model_copy(update=reading)}
     changed = stored.model_copy(update={name: value for name, value in said.items() if value is not None})
     return changed.with_settings(wish.settings)
+
+
+def default_folder(source: str) -> Path:
+    """Return where a run on `source` goes if nothing is said."""
+    return Path("runs") / names(source)[0]
 
 
 def stored_budget(folder: Path) -> str:
@@ -115,8 +123,6 @@ def stored_budget(folder: Path) -> str:
 def carry_out(training: Training) -> Run | None:
     """Train with bar and previews, then write the report; return None if it was interrupted."""
     folder, main = training.folder, training.accelerator.is_main_process
-    if main:
-        write_whole(folder / BUDGET, (json.dumps({"budget": str(training.budget)}) + "\n").encode())
     introduce(training)
     end: Ended | None = None
     with stop_on_signal() as stop, TrainingBar(training.budget) as shown:
@@ -142,7 +148,7 @@ def introduce(training: Training) -> None:
     shape = "×".join(str(side) for side in config.data.shape)
     classes = f", {len(dataset.classes)} classes" if dataset.classes else ""
     console.print(
-        f"[bold]{dataset.name}[/]: {len(dataset.train):,} examples of {shape}{classes}, "
+        f"[bold]{escape(dataset.name)}[/]: {len(dataset.train):,} examples of {shape}{classes}, "
         f"{len(dataset.held_out):,} held out · recipe [bold]{config.recipe}[/], "
         f"{count / 1e6:.2f} million weights · budget {training.budget}, on {training.accelerator.device}"
     )

@@ -12,7 +12,7 @@ SMOOTHING = 0.05
 class TrainingBar:
     """Listens to training and draws it; use as a context.
 
-    budget: what the bar fills; images: seen before, by a resumed run.
+    budget: what the bar fills.
     """
 
     def __init__(self, budget: Budget) -> None:

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from torch import Tensor
@@ -49,7 +50,8 @@ class Dataset:
     """Two splits of one source.
 
     name: short, for titles; source: what the user named; classes: the labels' names, () where unlabelled;
-    skipped: what was left out of the source.
+    skipped: what was left out of the source; reading: the arguments with which `load_data` read it, so that a
+    run can read it alike again.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Dataset:
     held_out: Split
     classes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    reading: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:

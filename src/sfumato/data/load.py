@@ -52,7 +52,14 @@ def load_data(
     captions = found.captions and tuple(found.captions[row] for row in rows.tolist())
     whole = Split(store, labels, captions)
     train, test = (_part(whole, chosen.nonzero()[:, 0]) for chosen in (~held, held))
-    return Dataset(name, where, train, test, classes, found.skipped + unreadable)
+    reading = {
+        "size": size,
+        "channels": channels,
+        "background": background,
+        "held_out": held_out,
+        "seed": seed,
+    }
+    return Dataset(name, where, train, test, classes, found.skipped + unreadable, reading)
 
 
 def _store(

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from sfumato.condition import Condition
@@ -109,8 +108,3 @@ class Clipped:
     def evaluations(self, t: float, condition: Condition | None = None) -> int:
         """Return the wrapped denoiser's count."""
         return self.denoiser.evaluations(t, condition)
-
-
-def as_times(t: float | Tensor) -> Tensor:
-    """Return `t` as the float64 tensor that denoisers take."""
-    return torch.as_tensor(t, dtype=torch.float64)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sfumato.diffusion.level import Level
-from sfumato.diffusion.prediction import Data, Noise, Prediction, V
+from sfumato.diffusion.prediction import Data, Noise, Prediction, V, Velocity
 from sfumato.errors import ConfigError
 
 
@@ -57,6 +57,15 @@ class InV:
     def weight(self, level: Level) -> Tensor:
         """Return ((alpha² + sigma²)/sigma)²."""
         return space_weight(V(), level)
+
+
+@dataclass(frozen=True)
+class InVelocity:
+    """‖x′ − x̂′‖², the flow matching loss (Lipman et al. 2023, equation 9)."""
+
+    def weight(self, level: Level) -> Tensor:
+        """Return ((alpha·sigma′ − sigma·alpha′)/sigma)²."""
+        return space_weight(Velocity(), level)
 
 
 @dataclass(frozen=True)

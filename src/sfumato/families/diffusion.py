@@ -103,4 +103,7 @@ class Diffusion:
             # On its way an exploding sample outgrows the data a hundredfold; shown, it has the data's size.
             level = schedule.level(frame.t)
             shown = frame.x / max(1.0, float(torch.hypot(level.alpha, level.sigma)))
+            if frame.index == frame.steps and level.sigma > 0:
+                # A geometric schedule ends with a little noise; what it lies on is the sample.
+                shown = frame.x0
             yield Moment(frame.index, frame.steps, shown, frame.x0, frame.evaluations)

@@ -58,7 +58,8 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int, head: int = 32) -> None:
         super().__init__()
-        self.heads = max(1, channels // head)
+        most = max(1, channels // head)
+        self.heads = next(heads for heads in range(most, 0, -1) if channels % heads == 0)
         self.norm = ChannelNorm()
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = zeroed(nn.Conv2d(channels, channels, 1))

@@ -5,8 +5,6 @@ where a picture has most pixels and least meaning, costs one convolution. Each f
 side. Whatever the way down saw is joined to the way up at the same size.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -120,8 +118,3 @@ class UNet(nn.Module):
 def smallest_side(levels: int, fold: int) -> int:
     """Return the smallest side on which the coarsest level still has 2 pixels."""
     return fold * 2 ** (levels - 1) * 2
-
-
-def parameters(network: nn.Module) -> int:
-    """Return the number of trained numbers."""
-    return sum(math.prod(parameter.shape) for parameter in network.parameters())

@@ -30,17 +30,16 @@ def configure(
     recipe: str | None = None,
     seed: int = 0,
     settings: tuple[str, ...] = (),
-    reading: dict[str, object] | None = None,
 ) -> RunConfig:
     """Return the configuration of a new run on `dataset`.
 
-    settings: "key=value" texts applied over the recipe; reading: the arguments with which the data was read,
-    so that a resumed run reads it alike. Raises ConfigError for an unknown recipe, key or impossible pair.
+    settings: "key=value" texts applied over the recipe.
+    Raises ConfigError for an unknown recipe, key or impossible pair.
     """
     name = recipe or default_recipe(dataset)
     if name not in RECIPES:
         raise unknown("recipe", name, RECIPES)
     make: Callable[[Facts], dict[str, object]] = import_module(f"sfumato.recipes.{name}").recipe
-    facts = data_config(dataset, reading or {})
+    facts = data_config(dataset)
     tree = {"recipe": name, "seed": seed, **facts.common(), **make(facts)}
     return parse_config(tree).with_settings(settings)

@@ -49,7 +49,7 @@ class Facts:
         }
 
 
-def data_config(dataset: Dataset, reading: dict[str, object]) -> Facts:
+def data_config(dataset: Dataset) -> Facts:
     """Measure what a configuration says of the data."""
     scaling: Scaling = Pixels()
     spec: dict[str, object] = {"name": "pixels"}
@@ -60,7 +60,7 @@ def data_config(dataset: Dataset, reading: dict[str, object]) -> Facts:
     std = float(scaling.to_model(dataset.train.batch(some)[0]).std())
     data = DataConfig.model_validate(
         {
-            **reading,
+            **dataset.reading,
             "source": dataset.source,
             "shape": dataset.shape,
             "classes": dataset.classes,

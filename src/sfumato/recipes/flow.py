@@ -8,7 +8,7 @@ def recipe(facts: Facts) -> dict[str, object]:
     return {
         "schedule": "flow",
         "prediction": "velocity",
-        "weighting": "v",
+        "weighting": "velocity",
         "times": {"name": "logit-normal", "mean": 0.0, "std": 1.0},
         "sampling": {"sampler": "heun", "grid": "uniform", "steps": 18},
     }

@@ -7,9 +7,11 @@ from torch import nn
 
 from sfumato.data.scaling import Scaling
 from sfumato.diffusion.denoiser import NetworkDenoiser
+from sfumato.diffusion.guidance import OFF
+from sfumato.errors import ConfigError
 from sfumato.families.diffusion import PLAYER, Diffusion, SamplingOptions
 from sfumato.randomness import generator
-from sfumato.runs.config import RunConfig, SamplingConfig
+from sfumato.runs.config import RunConfig
 from sfumato.runs.registry import build
 from sfumato.train.device import for_inference
 
@@ -50,10 +52,30 @@ def build_family(config: RunConfig) -> Diffusion:
     )
 
 
-def build_sampling(config: SamplingConfig, std: float) -> SamplingOptions:
-    """Build the way to sample that a configuration describes."""
-    sampler, grid = (build(kind, getattr(config, kind), std) for kind in ("sampler", "grid"))
-    return SamplingOptions(sampler, grid, config.steps, config.guidance)
+def build_sampling(config: RunConfig, family: Diffusion) -> SamplingOptions:
+    """Build the way to sample that a configuration describes.
+
+    Raises ConfigError where the grid does not fit the schedule, or guidance has nothing to guide.
+    """
+    sampling = config.sampling
+    sampler, grid = (build(kind, getattr(sampling, kind), config.data.std) for kind in ("sampler", "grid"))
+    grid.times(sampling.steps, family.denoiser.schedule)
+    if sampling.guidance != OFF:
+        _require_guidable(config)
+    interval = sampling.guidance_interval
+    options = SamplingOptions(sampler, grid, sampling.steps, sampling.guidance, interval)
+    family.guided(options)  # refuses an interval that is none
+    return options
+
+
+def _require_guidable(config: RunConfig) -> None:
+    if not config.data.classes:
+        raise ConfigError("this model knows no labels, so there is nothing to guide: use a guidance of 1.")
+    if config.training.label_drop == 0:
+        raise ConfigError(
+            "guidance needs a model that was also trained without labels: set training.label_drop=0.1, or "
+            "sampling.guidance=1."
+        )
 
 
 def frozen(family: Diffusion, network: nn.Module, precision: str) -> Diffusion:

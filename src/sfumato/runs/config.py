@@ -18,6 +18,10 @@ from sfumato.runs.registry import Spec, complete
 PIECE_FIELDS = ("scaling", "network", "schedule", "prediction", "weighting", "times", "sampler", "grid")
 
 
+MEASURED_KEYS = ("format", "family", "recipe", "data")
+"""Keys that record what a run was made from, so setting them would only make the record wrong."""
+
+
 class Closed(BaseModel):
     """A model without room for keys it does not know."""
 
@@ -40,10 +44,16 @@ class DataConfig(Closed):
     channels: int | None = None
     background: str = "white"
     held_out: float = Field(0.1, ge=0, lt=1)
+    seed: int = Field(0, ge=0)
     shape: tuple[int, ...]
     classes: tuple[str, ...] = ()
     std: float = Field(gt=0)
     content_hash: str
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """The arguments with which `load_data` read the source."""
+        return self.model_dump(include={"size", "channels", "background", "held_out", "seed"})
 
 
 class TrainingConfig(Closed):
@@ -64,12 +74,16 @@ class TrainingConfig(Closed):
 
 
 class SamplingConfig(Closed):
-    """How the run is sampled unless the caller says otherwise."""
+    """How the run is sampled unless the caller says otherwise.
+
+    guidance_interval: the times (from, to) within which guidance acts.
+    """
 
     sampler: Spec
     grid: Spec
     steps: int = Field(18, ge=1)
     guidance: float = Field(1.0, ge=0)
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
 
 
 class RunConfig(Closed):
@@ -109,6 +123,11 @@ class RunConfig(Closed):
             key, equals, text = setting.partition("=")
             if not equals or not key:
                 raise ConfigError(f"'{setting}' is no setting: write KEY=VALUE, such as training.batch=64.")
+            if key.split(".")[0].strip() in MEASURED_KEYS:
+                raise ConfigError(
+                    f"'{key}' cannot be set: it says what was found. Choose the data and how it is read "
+                    "(--size, --channels, --background, --held-out) or the recipe (--recipe) instead."
+                )
             _set(tree, key.strip(), _value(text))
         return parse_config(tree)
 
@@ -159,7 +178,7 @@ def read_config(path: Path) -> RunConfig:
         raise RunError(
             f"{path.parent} is not a run folder: it has no {path.name}; 'sfumato train' makes one."
         ) from error
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RunError(f"{path} is not readable JSON ({error}): put the run's own file back.") from error
     try:
         return parse_config(tree)

@@ -23,7 +23,7 @@ from sfumato.families.agreements import Batch
 from sfumato.files import sweep, write_whole
 from sfumato.runs.build import build_family, build_sampling, build_scaling
 from sfumato.runs.config import RunConfig, read_config
-from sfumato.runs.run import CHECKPOINT, CONFIG, DATA, LOG, done_of
+from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, DATA, LOG, done_of
 from sfumato.runs.sampling import Request, label_indices, walk
 from sfumato.train.averaging import Averages
 from sfumato.train.budget import Budget
@@ -73,6 +73,7 @@ class Training:
         device = self.accelerator.device
         self.family = build_family(config)
         self.family.module.to(device)
+        self._options = build_sampling(config, self.family)
         scaling = build_scaling(config)
         self.fit = Fit(
             self.family,
@@ -123,6 +124,7 @@ class Training:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._save()
             write_whole(self.folder / DATA, (json.dumps(describe(self.dataset), indent=2) + "\n").encode())
+            self._keep_budget()
             write_whole(self.folder / CONFIG, self.config.to_json().encode())
         except OSError as error:
             raise RunError(
@@ -133,10 +135,14 @@ class Training:
         """Take up where the folder's checkpoint left off."""
         if self.accelerator.is_main_process:
             sweep(self.folder)
+            self._keep_budget()
         checkpoint = load(self.folder / CHECKPOINT)
         self.fit.load_tensors(checkpoint.tensors, done_of(checkpoint))
         self.averages.load_tensors(checkpoint.tensors)
         self._saved_at = self.fit.done.seconds
+
+    def _keep_budget(self) -> None:
+        write_whole(self.folder / BUDGET, (json.dumps({"budget": str(self.budget)}) + "\n").encode())
 
     def preview(self, which: str, n: int) -> np.ndarray:
         """Return `n` samples of the "average" or the "raw" weights as they are now, from seed 0."""
@@ -144,9 +150,8 @@ class Training:
         modules = {"average": self.averages.modules(), "raw": raw}[which]
         precision = self.config.precision
         family = self.family.with_modules({name: for_inference(m, precision) for name, m in modules.items()})
-        options = build_sampling(self.config.sampling, self.config.data.std)
         labels = label_indices(None, self.config.data.classes, n)
-        request = Request(n, 0, labels, options)
+        request = Request(n, 0, labels, self._options)
         *_, last = walk(family, build_scaling(self.config), self.config.data.shape, request, range(n))
         return last.state
 

@@ -47,6 +47,7 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "noise": weighting.InNoise,
         "data": weighting.InData,
         "v": weighting.InV,
+        "velocity": weighting.InVelocity,
         "min-snr": weighting.MinSNR,
         "edm": weighting.InEDM,
         "sigmoid": weighting.Sigmoid,
@@ -92,6 +93,9 @@ def complete(kind: str, spec: str | Mapping[str, Any]) -> Spec:
 
     spec: a name alone, or a mapping with `name`. Raises ConfigError that names the key and the choices.
     """
+    if not isinstance(spec, str | Mapping):
+        known_names = ", ".join(sorted(PIECES[kind]))
+        raise ConfigError(f"a {kind} is a name, not {spec!r}: choose from {known_names}.")
     given = {"name": spec} if isinstance(spec, str) else dict(spec)
     name = given.pop("name", None)
     if not isinstance(name, str):

@@ -4,11 +4,11 @@ RUN/config.json             what the run is, readable
 RUN/checkpoint.safetensors  weights, their averages, the optimiser's state, counters: one atomic file
 RUN/data.json               what was found in the data, skipped files included
 RUN/log.jsonl               losses and speeds over time
+RUN/budget.json             how long it is to be trained
 RUN/report.html             the page about it
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 
 from sfumato.errors import RunError
 from sfumato.runs.build import build_family, build_sampling, build_scaling, frozen
-from sfumato.runs.config import RunConfig, SamplingConfig, read_config
+from sfumato.runs.config import RunConfig, parse_config, read_config
 from sfumato.runs.sampling import Chunk, Request, label_indices, walk
 from sfumato.train.averaging import averaged
 from sfumato.train.budget import Done
@@ -25,11 +25,12 @@ from sfumato.train.checkpoint import Checkpoint, load, load_into, part
 from sfumato.train.device import best_device
 from sfumato.train.history import read_history
 
-CONFIG, CHECKPOINT, LOG, DATA, REPORT = (
+CONFIG, CHECKPOINT, LOG, DATA, BUDGET, REPORT = (
     "config.json",
     "checkpoint.safetensors",
     "log.jsonl",
     "data.json",
+    "budget.json",
     "report.html",
 )
 CHUNK = 64
@@ -89,15 +90,10 @@ class Run:
         options: `sampler`, `grid`, `steps` and `guidance`, where they should differ from the run's own.
         """
         given = {name: value for name, value in options.items() if value is not None}
-        config = self.config.sampling
-        if given:
-            tree = self.config.model_dump(mode="json")
-            config = sampling_config({**tree["sampling"], **given})
-        sampling = build_sampling(config, self.config.data.std)
+        tree = self.config.model_dump(mode="json")
+        config = parse_config({**tree, "sampling": {**tree["sampling"], **given}})
         chosen = label_indices(labels, self.classes, n)
-        if not self.classes:
-            sampling = replace(sampling, guidance=1.0)
-        return Request(n, seed, chosen, sampling)
+        return Request(n, seed, chosen, build_sampling(config, self.family))
 
     def walk(self, request: Request, places: range) -> Iterator[Chunk]:
         """Yield the moments of sampling the images at `places` of a request."""
@@ -116,19 +112,6 @@ class Run:
             *_, last = self.walk(request, places)
             parts.append(last.state)
         return np.concatenate(parts)
-
-
-def sampling_config(tree: dict[str, Any]) -> SamplingConfig:
-    """Check how to sample; raise ConfigError for the first thing wrong."""
-    from pydantic import ValidationError
-
-    from sfumato.errors import ConfigError
-
-    try:
-        return SamplingConfig.model_validate(tree)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{first['loc'][0]} = {first['input']!r} will not do: {first['msg']}.") from error
 
 
 def done_of(checkpoint: Checkpoint) -> Done:

@@ -67,7 +67,7 @@ def label_indices(labels: Sequence[str | int] | None, classes: tuple[str, ...], 
 def _class_number(label: str | int, classes: tuple[str, ...]) -> int:
     if str(label) in classes:
         return classes.index(str(label))
-    if str(label).isdigit() and int(label) < len(classes):
+    if str(label).isdecimal() and int(label) < len(classes):
         return int(label)
     shown = ", ".join(classes[:20]) + (" …" if len(classes) > 20 else "")
     raise ConfigError(

@@ -56,7 +56,7 @@ class Budget:
         for unit in ("h", "m"):
             if (self.amount / _SECONDS[unit]).is_integer():
                 return f"{self.amount / _SECONDS[unit]:.0f}{unit}"
-        return f"{self.amount:g}s"
+        return f"{self.amount!r}s".replace(".0s", "s")
 
     def progress(self, done: Done) -> float:
         """Return the share of the budget used, from 0 to 1."""

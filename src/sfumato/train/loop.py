@@ -110,17 +110,18 @@ class Fit:
             players, notice = self._compiled_players()
             if notice:
                 yield Notice(notice)
-        while budget.progress(self.done) < 1 and not stop:
+        alone, agreed = self.accelerator.num_processes == 1, False
+        while budget.progress(self.done) < 1 and not (stop if alone else agreed):
             progress = budget.progress(self.done)
             rate = self.settings.learning_rate * learning_rate_scale(
                 self.done.steps, progress, self.settings.warmup
             )
             losses, norm = self._step(players, rate)
-            seconds = self._agree(time.perf_counter() - start, stop)
+            seconds, agreed = self._agree(time.perf_counter() - start, stop)
             steps = self.done.steps + 1
             self.done = Done(steps, steps * self.settings.batch, seconds)
             yield Stepped(self.done, budget.progress(self.done), losses, rate, norm)
-        yield Ended(self.done, stop.name)
+        yield Ended(self.done, stop.name if alone or agreed else None)
 
     def _step(self, players: tuple[Player, ...], rate: float) -> tuple[dict[str, float], float]:
         step = self.done.steps
@@ -169,15 +170,19 @@ class Fit:
                 gradient.copy_(piece.view_as(gradient))
         return float(nn.utils.clip_grad_norm_(parameters, self.settings.clip))
 
-    def _agree(self, seconds: float, stop: StopRequest) -> float:
-        """Let all processes use the first one's clock, and stop together when any is asked to."""
+    def _agree(self, seconds: float, stop: StopRequest) -> tuple[float, bool]:
+        """Let all processes use the first one's clock, and stop together when any is asked to.
+
+        Only what was agreed here ends the loop: a process that left alone would leave the others waiting.
+        """
         if self.accelerator.num_processes == 1:
-            return seconds
+            return seconds, False
         mine = torch.tensor([[seconds, float(bool(stop))]], device=self.accelerator.device)
         everyone = self.accelerator.gather(mine)
-        if bool(everyone[:, 1].any()) and not stop:
+        agreed = bool(everyone[:, 1].any())
+        if agreed and not stop:
             stop.name = "another process"
-        return float(everyone[0, 0])
+        return float(everyone[0, 0]), agreed
 
     def _compiled_players(self) -> tuple[tuple[Player, ...], str | None]:
         """Return players whose losses run compiled networks, or the plain ones and the reason."""

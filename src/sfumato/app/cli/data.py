@@ -16,8 +16,8 @@ def data(
     out: Annotated[Path | None, typer.Option(help="The contact sheet [default: NAME-sheet.png].")] = None,
     size: Size = None,
     channels: Channels = None,
-    background: Background = "white",
-    held_out: HeldOut = 0.1,
+    background: Background = None,
+    held_out: HeldOut = None,
 ) -> None:
     """Say what is in DATA and draw a contact sheet of it.
 

@@ -48,7 +48,7 @@ def main() -> None:
     """Run the command line."""
     try:
         app()
-    except SfumatoError as error:
+    except (SfumatoError, OSError) as error:
         message = " ".join(str(error).split())
         typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
         typer.echo(message, err=True)

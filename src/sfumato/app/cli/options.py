@@ -10,9 +10,14 @@ Size = Annotated[
     int | None, typer.Option(help="Pixels a side, at least 8; pictures are cropped, never squashed.")
 ]
 Channels = Annotated[int | None, typer.Option(help="1 for grey, 3 for colour.")]
-Background = Annotated[str, typer.Option(help="The colour behind transparent pictures.")]
-HeldOut = Annotated[float, typer.Option(help="The share held out, where the data has no test split.")]
-Seed = Annotated[int, typer.Option(min=0, help="Image i is made from seed + i.")]
+Background = Annotated[
+    str | None, typer.Option(help="The colour behind transparent pictures [default: white].")
+]
+HeldOut = Annotated[
+    float | None,
+    typer.Option(help="The share held out, where the data has no test split [default: 0.1]."),
+]
+Seed = Annotated[int, typer.Option(min=0, max=2**62, help="Image i is made from seed + i.")]
 Labels = Annotated[
     list[str] | None,
     typer.Option("--label", metavar="L", help="A class by name or number; repeat to cycle [default: all]."),

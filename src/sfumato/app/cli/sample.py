@@ -35,9 +35,10 @@ def sample(
     """
     from sfumato.app.sampling import sample_to
     from sfumato.errors import ConfigError
+    from sfumato.runs.fitting import accelerator
     from sfumato.runs.run import Run
 
-    opened = Run.open(run)
+    opened = Run.open(run, accelerator().device)
     if prompt:
         raise ConfigError("this model was trained without captions: ask for a class with --label.")
     request = opened.request(n, labels, seed, guidance=guidance, sampler=sampler, steps=steps)

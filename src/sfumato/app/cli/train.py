@@ -31,12 +31,14 @@ def train(
         str | None,
         typer.Option(help=f"90s, 5m, 2h, 20000steps or 3000000images [default: {DEFAULT_BUDGET}]."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of weights, order and noise [default: 0].")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**62, help="Of weights, order and noise [default: 0].")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
     size: Size = None,
     channels: Channels = None,
-    background: Background = "white",
-    held_out: HeldOut = 0.1,
+    background: Background = None,
+    held_out: HeldOut = None,
 ) -> None:
     """Train a model on DATA and leave a run folder: weights, log, previews, report.
 

@@ -24,9 +24,7 @@ PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 
 
 class Writer(Protocol):
-    """Takes samples in order; `wants_film` says whether it needs the moments on the way."""
-
-    wants_film: bool
+    """Takes samples in order, and for a film the moments on the way."""
 
     def add(self, samples: np.ndarray, moments: list[np.ndarray]) -> None:
         """Take the next chunk: (B, ...), and its moments on the way if they are wanted."""
@@ -44,9 +42,7 @@ class Writer(Protocol):
 class GridWriter:
     """One picture of all samples."""
 
-    wants_film = False
-
-    def __init__(self, path: Path, request: Request) -> None:
+    def __init__(self, path: Path, request: Request, shape: tuple[int, ...]) -> None:
         if request.n > GRID_LIMIT:
             raise ConfigError(
                 f"a grid of {request.n:,} samples is more than the {GRID_LIMIT:,} one picture can hold: "
@@ -71,9 +67,7 @@ class GridWriter:
 class FilmWriter:
     """An animated picture of all samples on their way from noise."""
 
-    wants_film = True
-
-    def __init__(self, path: Path, request: Request) -> None:
+    def __init__(self, path: Path, request: Request, shape: tuple[int, ...]) -> None:
         if request.n > FILM_LIMIT:
             raise ConfigError(
                 f"a film of {request.n:,} samples is more than the {FILM_LIMIT} it can hold: lower -n."
@@ -101,9 +95,7 @@ class ArrayWriter:
     The array is written chunk by chunk into the archive, never held whole.
     """
 
-    wants_film = False
-
-    def __init__(self, path: Path, request: Request) -> None:
+    def __init__(self, path: Path, request: Request, shape: tuple[int, ...]) -> None:
         self._request = request
         self._whole = ExitStack()
         self._archive = zipfile.ZipFile(
@@ -145,16 +137,16 @@ class ArrayWriter:
 class FolderWriter:
     """A folder of pictures, one a sample, named by its place and label."""
 
-    wants_film = False
-
-    def __init__(self, path: Path, request: Request) -> None:
+    def __init__(self, path: Path, request: Request, shape: tuple[int, ...]) -> None:
+        if len(shape) != 3:
+            raise ConfigError("vectors cannot be a folder of pictures: choose .png, .gif or .npz.")
         self._path, self._request, self._place = path, request, 0
         path.mkdir(exist_ok=True)
+        if any(path.iterdir()):
+            raise ConfigError(f"the folder '{path}' is not empty: choose another --out.")
 
     def add(self, samples: np.ndarray, moments: list[np.ndarray]) -> None:
         """Write each sample."""
-        if samples.ndim != 4:
-            raise ConfigError("points cannot be written as a folder of pictures: choose .png, .gif or .npz.")
         for image in plain_layout(samples):
             label = "" if self._request.labels is None else f"-{int(self._request.labels[self._place])}"
             save_image(self._path / f"{self._place:06d}{label}.png", Image.fromarray(image))
@@ -175,8 +167,8 @@ WRITERS: dict[str, type[GridWriter] | type[FilmWriter] | type[ArrayWriter] | typ
 }
 
 
-def open_writer(path: Path, request: Request) -> Writer:
-    """Return the writer that the ending of `path` names.
+def open_writer(path: Path, request: Request, shape: tuple[int, ...]) -> Writer:
+    """Return the writer that the ending of `path` names; shape: of one sample.
 
     Raises ConfigError for an unknown ending or a place that cannot be written, before anything is sampled.
     """
@@ -189,7 +181,7 @@ def open_writer(path: Path, request: Request) -> Writer:
             pass
         if path.is_dir() and path.suffix:
             raise IsADirectoryError(21, "it is a folder")
-        return WRITERS[path.suffix.lower()](path, request)
+        return WRITERS[path.suffix.lower()](path, request, shape)
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError(f"cannot write '{path}' ({reason}): choose another --out.") from error
