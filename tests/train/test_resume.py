@@ -1,8 +1,6 @@
 """Resumed = uninterrupted, and no crash loses more than an interval."""
 
-import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -74,22 +72,28 @@ for _ in training.events(__import__("sfumato.train.signals", fromlist=["x"]).Sto
 """
 
 
+def _train_and_kill(folder: Path, seconds: float) -> list[int]:
+    """Train in another process, kill it after so many seconds, and return the steps it said it had made."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(folder), str(Path(__file__).parents[1])],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == "ready"
+    time.sleep(seconds)
+    process.kill()
+    steps = [int(line) for line in process.stdout.read().split() if line.isdigit()]
+    process.wait()
+    return steps
+
+
 @pytest.mark.slow
 def test_twenty_kills_lose_at_most_one_interval(tmp_path: Path) -> None:
     """With a checkpoint at every step, a kill at any moment costs at most the step it interrupts."""
     folder, chance = tmp_path / "run", random.Random(0)
     for _ in range(20):
-        process = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(folder), str(Path(__file__).parents[1])],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline().strip() == "ready"
-        time.sleep(chance.uniform(0.05, 1.5))
-        process.send_signal(signal.SIGKILL)
-        steps = [int(line) for line in process.stdout.read().split() if line.isdigit()]
-        process.wait()
+        steps = _train_and_kill(folder, chance.uniform(0.05, 1.5))
         saved = Run.open(folder).done.steps
         assert steps
         assert saved >= steps[-1] - 1
@@ -98,15 +102,5 @@ def test_twenty_kills_lose_at_most_one_interval(tmp_path: Path) -> None:
 def test_a_kill_leaves_a_run_that_loads(tmp_path: Path) -> None:
     """One kill at a random moment of a training that saves at every step."""
     folder = tmp_path / "run"
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(folder), str(Path(__file__).parents[1])],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline().strip() == "ready"
-    time.sleep(0.4)
-    os.kill(process.pid, signal.SIGKILL)
-    process.stdout.read()
-    process.wait()
+    _train_and_kill(folder, 0.4)
     assert Run.open(folder).sample(2, steps=2).shape == (2, 1, 8, 8)

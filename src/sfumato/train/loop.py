@@ -121,7 +121,8 @@ class Fit:
             steps = self.done.steps + 1
             self.done = Done(steps, steps * self.settings.batch, seconds)
             yield Stepped(self.done, budget.progress(self.done), losses, rate, norm)
-        yield Ended(self.done, stop.name if alone or agreed else None)
+        finished = budget.progress(self.done) >= 1
+        yield Ended(self.done, None if finished else stop.name)
 
     def _step(self, players: tuple[Player, ...], rate: float) -> tuple[dict[str, float], float]:
         step = self.done.steps
