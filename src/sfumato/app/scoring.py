@@ -78,10 +78,11 @@ def one_process(verb: str) -> None:
 def hire_judge(dataset: Dataset) -> Judge:
     """Return the data set's judge, training it once, with its cost said before."""
     price = cost(dataset)
-    if price:
-        console.print(price)
+    if not price:
+        return judge_for(dataset)
+    console.print(price)
     with bar() as progress:
-        return judge_for(dataset, progress=counted(progress, "training the judge") if price else None)
+        return judge_for(dataset, progress=counted(progress, "training the judge"))
 
 
 def sample_all(run: Run, request: Request) -> np.ndarray:

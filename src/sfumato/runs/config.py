@@ -152,8 +152,11 @@ def _set(tree: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _keys(tree: dict[str, Any], prefix: str = "") -> list[str]:
+    """Return the dotted keys that can be set."""
     found = []
     for key, value in tree.items():
+        if not prefix and key in MEASURED_KEYS:
+            continue
         found.append(prefix + key)
         if isinstance(value, dict):
             found += _keys(value, f"{prefix}{key}.")
