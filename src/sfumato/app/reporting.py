@@ -66,7 +66,9 @@ def _summary(run: Run, dataset: Dataset) -> list[tuple[str, str]]:
 def _caption(run: Run, n: int) -> str:
     sampling = run.config.sampling
     order = "; columns are the classes in order" if run.classes else ""
-    return f"{n:,} samples from seeds 0 on, {sampling.sampler['name']} with {sampling.steps} steps{order}."
+    guidance = f", guidance {sampling.guidance:g}" if run.classes else ""
+    way = f"{sampling.sampler['name']} with {sampling.steps} steps{guidance}"
+    return f"{n:,} samples from seeds 0 on, {way}{order}."
 
 
 def _reference(dataset: Dataset) -> np.ndarray | None:

@@ -33,7 +33,7 @@ class PictureJudge:
     @property
     def name(self) -> str:
         """What it is, for a person."""
-        return f"small convolutional network taught to tell {self.task.name} apart"
+        return f"a network taught to tell {self.task.name} apart"
 
     def features(self, examples: Tensor) -> Tensor:
         """Return the penultimate features of `examples`, uint8 (N, C, H, W): float64 (N, 64)."""
