@@ -11,7 +11,7 @@ from rich.progress import Progress, TaskID
 
 from sfumato.app.console import bar, output
 from sfumato.app.outputs import Writer, open_writer
-from sfumato.runs.fitting import accelerator
+from sfumato.runs.fitting import accelerator, part
 from sfumato.runs.run import CHUNK, Run
 from sfumato.runs.sampling import Request
 
@@ -25,6 +25,7 @@ def sample_to(run: Run, request: Request, path: Path) -> None:
     writer = open_writer(path, request, shape) if place.is_main_process else None
     try:
         evaluations = _walk_all(run, request, writer, place.process_index, place.num_processes, path)
+        part(place)
         if writer:
             writer.close()
     except BaseException:

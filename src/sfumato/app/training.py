@@ -18,7 +18,7 @@ from sfumato.data.sources import names
 from sfumato.errors import ConfigError, RunError
 from sfumato.recipes import configure
 from sfumato.runs.config import RunConfig, read_config
-from sfumato.runs.fitting import Training, check_unchanged
+from sfumato.runs.fitting import Training, check_unchanged, part
 from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, REPORT, Run
 from sfumato.train.budget import Budget
 from sfumato.train.events import Ended, Subscriber
@@ -131,6 +131,7 @@ def carry_out(training: Training) -> Run | None:
             for listener in listeners:
                 listener(event)
             end = event if isinstance(event, Ended) else end
+    part(training.accelerator)
     assert end is not None
     if end.interrupted_by:
         console.print(

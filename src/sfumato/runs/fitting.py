@@ -45,6 +45,12 @@ def accelerator() -> Accelerator:
     return Accelerator(cpu=best_device().type == "cpu")
 
 
+def part(place: Accelerator) -> None:
+    """Leave together: a process that ended early would take the others' connection with it."""
+    place.wait_for_everyone()
+    place.end_training()
+
+
 class Examples:
     """A split as batches for a model: scaled, on its device, with labels as conditions."""
 
