@@ -7,7 +7,7 @@
 Everything is imported when it is first used, so that `import sfumato` costs next to nothing.
 """
 
-from typing import Any
+from sfumato.lazy import lazily
 
 __version__ = "0.1.0"
 
@@ -23,13 +23,7 @@ _HOMES = {
 }
 __all__ = ["__version__", *sorted(_HOMES)]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'sfumato' has no attribute '{name}'")
-    from importlib import import_module
-
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = lazily(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -3,8 +3,9 @@
 The names load on first use, so that `import sfumato.data` alone costs nothing.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from sfumato.lazy import lazily
 
 if TYPE_CHECKING:
     from sfumato.data.builtin import BUILT_IN
@@ -12,17 +13,13 @@ if TYPE_CHECKING:
     from sfumato.data.load import load_data
 
 _HOMES = {
-    "BUILT_IN": "builtin",
-    "Dataset": "dataset",
-    "Skipped": "dataset",
-    "Split": "dataset",
-    "load_data": "load",
+    "BUILT_IN": "sfumato.data.builtin",
+    "Dataset": "sfumato.data.dataset",
+    "Skipped": "sfumato.data.dataset",
+    "Split": "sfumato.data.dataset",
+    "load_data": "sfumato.data.load",
 }
 
 __all__ = ["BUILT_IN", "Dataset", "Skipped", "Split", "load_data"]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)

@@ -3,8 +3,9 @@
 The names load on first use, so that `import sfumato.metrics` alone costs nothing.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from sfumato.lazy import lazily
 
 if TYPE_CHECKING:
     from sfumato.metrics.cache import default_cache_dir
@@ -15,17 +16,17 @@ if TYPE_CHECKING:
     from sfumato.metrics.spread import Spread
 
 _HOMES = {
-    "Judge": "judge",
-    "Scores": "scores",
-    "Spread": "spread",
-    "cost": "judge",
-    "default_cache_dir": "cache",
-    "evaluate": "scores",
-    "frechet_between": "frechet",
-    "frechet_distance": "frechet",
-    "gaussian": "frechet",
-    "judge_for": "judge",
-    "nearest": "neighbours",
+    "Judge": "sfumato.metrics.judge",
+    "Scores": "sfumato.metrics.scores",
+    "Spread": "sfumato.metrics.spread",
+    "cost": "sfumato.metrics.judge",
+    "default_cache_dir": "sfumato.metrics.cache",
+    "evaluate": "sfumato.metrics.scores",
+    "frechet_between": "sfumato.metrics.frechet",
+    "frechet_distance": "sfumato.metrics.frechet",
+    "gaussian": "sfumato.metrics.frechet",
+    "judge_for": "sfumato.metrics.judge",
+    "nearest": "sfumato.metrics.neighbours",
 }
 
 __all__ = [
@@ -42,8 +43,4 @@ __all__ = [
     "nearest",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)
