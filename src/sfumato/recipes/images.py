@@ -8,8 +8,7 @@ from sfumato.diffusion.guidance import OFF
 from sfumato.recipes.facts import Facts
 
 GUIDANCE = 1.25
-"""A little guidance makes up for a short training: after five minutes of MNIST on two cores it raised the
-digits read as asked from 93 to 97 % and lowered the Fréchet distance by a third."""
+"""A little makes up for a short training; `sfumato evaluate RUN --guidance 1` shows a run without."""
 
 
 def recipe(facts: Facts) -> dict[str, object]:

@@ -37,7 +37,7 @@ from sfumato.train.loop import Fit, FitSettings
 from sfumato.train.signals import StopRequest
 
 WORTH_COMPILING = 900.0
-"""Seconds of a time budget from which compiling, a minute or two for a gain of a seventh, is earned back."""
+"""Seconds of a time budget from which the minute or two that compiling takes is sure to be earned back."""
 
 
 def accelerator() -> Accelerator:

@@ -1,21 +1,12 @@
 """The networks a configuration can name: their shape as the user sets it, the rest from the data."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from torch import nn
 
 from sfumato.errors import ConfigError
 from sfumato.nets.mlp import MLP
 from sfumato.nets.unet import UNet, smallest_side
-
-
-class NetworkShape(Protocol):
-    """A network but for what the data decides."""
-
-    def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
-        """Build the network for examples of `shape` with `classes` labels, 0 for none."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import tempfile
 import zipfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 import numpy as np
 from PIL import Image
@@ -101,7 +101,7 @@ class ArrayWriter:
         self._archive = zipfile.ZipFile(
             self._whole.enter_context(whole_file(path)), "w", zipfile.ZIP_DEFLATED
         )
-        self._member: zipfile._ZipWriteFile | None = None  # type: ignore[name-defined]
+        self._member: IO[bytes] | None = None
         self._is_pictures = True
 
     def add(self, samples: np.ndarray, moments: list[np.ndarray]) -> None:
