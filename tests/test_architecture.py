@@ -24,10 +24,11 @@ ROOMS = {
     "data": MATHS | {"families"},
     "train": MATHS | {"families"},
     "metrics": MATHS | {"families", "data"},
+    "verify": {"diffusion"},
     "runs": MATHS | {"families", "data", "train", "metrics"},
     "recipes": MATHS | {"families", "data", "train", "metrics", "runs"},
     "api": MATHS | {"families", "data", "train", "metrics", "runs", "recipes"},
-    "app": MATHS | {"families", "data", "train", "metrics", "runs", "recipes", "api"},
+    "app": MATHS | {"families", "data", "train", "metrics", "runs", "recipes", "api", "verify"},
     "__main__": {"app"},
 }
 BASE = {"errors", "files", "lazy", "normal", "condition", "randomness"}

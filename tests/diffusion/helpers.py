@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from sfumato.condition import Condition
-from sfumato.diffusion.denoiser import Denoiser, level_input
+from sfumato.diffusion.denoiser import Denoiser
 from sfumato.diffusion.exact import GaussianMixture
 from sfumato.diffusion.level import expand
 from sfumato.diffusion.prediction import Estimate, Prediction
 from sfumato.diffusion.samplers import sample_frames
 from sfumato.diffusion.schedules import Schedule
+from sfumato.diffusion.view import level_input
 from sfumato.randomness import generator
 
 

@@ -9,9 +9,9 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 from sfumato.diffusion.exact import ExactDenoiser, GaussianMixture, gaussian
 from sfumato.diffusion.level import expand
 from sfumato.errors import ConfigError
+from sfumato.verify.pieces import SCHEDULES
 
 from .helpers import COVARIANCE, MEAN, close, number, rand, randn
-from .pieces import SCHEDULES
 
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
 WEIGHTS = number([0.2, 0.5, 0.3])

@@ -8,9 +8,9 @@ import torch
 from sfumato.diffusion.grids import NOISIEST_RATIO, LogSNRGrid, RhoGrid, UniformGrid, check_grid
 from sfumato.diffusion.schedules import LinearVE
 from sfumato.errors import ConfigError
+from sfumato.verify.pieces import GRIDS, NO_SIGNAL_AT_ONE, SCHEDULES
 
 from .helpers import close, number
-from .pieces import GRIDS, NO_SIGNAL_AT_ONE, SCHEDULES
 
 every_grid = pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)

@@ -7,9 +7,9 @@ from sfumato.condition import Condition
 from sfumato.diffusion.guidance import ClassifierFree
 from sfumato.diffusion.schedules import LinearVP
 from sfumato.errors import ConfigError
+from sfumato.verify.pieces import DENOISERS
 
 from .helpers import close, number, randn
-from .pieces import DENOISERS
 
 DENOISER = DENOISERS["network"](LinearVP())
 CONDITION = Condition.of(label=torch.arange(3))

@@ -9,9 +9,9 @@ from sfumato.diffusion.grids import LogSNRGrid, UniformGrid
 from sfumato.diffusion.guidance import ClassifierFree
 from sfumato.diffusion.samplers import Step, sample_frames
 from sfumato.errors import ConfigError
+from sfumato.verify.pieces import GRIDS, SAMPLERS, SCHEDULES
 
 from .helpers import COVARIANCE, MEAN, FixedNoise, KnownDenoiser, close, number, randn
-from .pieces import GRIDS, SAMPLERS, SCHEDULES
 
 SCHEDULE = SCHEDULES["linear_vp"]
 NOISE = FixedNoise(number(0.5))

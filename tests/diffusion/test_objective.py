@@ -14,9 +14,9 @@ from sfumato.diffusion.prediction import EDM, V
 from sfumato.diffusion.process import corrupt
 from sfumato.diffusion.weighting import InData, InEDM, InNoise, InV, InVelocity, MinSNR, Sigmoid, space_weight
 from sfumato.errors import ConfigError
+from sfumato.verify.pieces import PAIRS, PREDICTIONS, SCHEDULES, VARIANCE_PRESERVING, WEIGHTINGS, pair
 
 from .helpers import asked_times, close, number, randn
-from .pieces import PAIRS, PREDICTIONS, SCHEDULES, VARIANCE_PRESERVING, WEIGHTINGS
 
 every_pair = pytest.mark.parametrize(("schedule_name", "prediction_name"), PAIRS)
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
@@ -31,8 +31,7 @@ class Batch:
     size: float = 0.1
 
     def __post_init__(self):
-        self.schedule = SCHEDULES[self.schedule_name]
-        self.prediction = PREDICTIONS[self.prediction_name]
+        self.schedule, self.prediction = pair(self.schedule_name, self.prediction_name)
         # The noisiest time is left to its own test: some weights are 0 and some noises unseen there.
         self.t = asked_times(self.schedule, 12)[:-1]
         self.level = self.schedule.level(self.t)
@@ -44,7 +43,7 @@ class Batch:
         self.estimate = self.denoiser.estimate(x_t, self.t)
 
     def loss(self, weighting) -> Tensor:
-        return DenoisingLoss(self.denoiser, weighting)(self.x0, self.eps, self.t)
+        return DenoisingLoss(weighting)(self.denoiser, self.x0, self.eps, self.t)
 
 
 def mean_square(x: Tensor) -> Tensor:
@@ -81,7 +80,8 @@ def test_each_named_space_is_the_error_in_that_space(schedule_name, prediction_n
 def test_space_weight_is_the_ratio_of_the_errors(schedule):
     level = schedule.level(asked_times(schedule))
     # An error of 1 in x0 is one of −alpha/sigma in eps, because x_t is known.
-    for prediction in PREDICTIONS.values():
+    for make in PREDICTIONS.values():
+        prediction = make(schedule)
         row = prediction.row(level)
         close(space_weight(prediction, level), (row.a - row.b * level.alpha / level.sigma) ** 2)
 
@@ -159,16 +159,18 @@ def test_the_loss_passes_the_condition_to_the_network():
         return x
 
     schedule = SCHEDULES["linear_vp"]
-    loss = DenoisingLoss(NetworkDenoiser(network, schedule, V()), InV())
+    denoiser, loss = NetworkDenoiser(network, schedule, V()), DenoisingLoss(InV())
     marks = [object(), None]
     for mark in marks:
-        loss(randn(2, 3), randn(2, 3, seed=1), number([0.3, 0.6]), mark)
+        loss(denoiser, randn(2, 3), randn(2, 3, seed=1), number([0.3, 0.6]), mark)
     assert seen == marks
 
 
 def test_the_loss_is_in_the_data_s_precision():
     for schedule, prediction in itertools.product(SCHEDULES.values(), (V(), EDM())):
-        loss = DenoisingLoss(NetworkDenoiser(lambda x, *_: x, schedule, prediction), InV())
-        value = loss(randn(2, 3).float(), randn(2, 3, seed=1).float(), number([0.3, 0.6]))
+        denoiser = NetworkDenoiser(lambda x, *_: x, schedule, prediction)
+        value = DenoisingLoss(InV())(
+            denoiser, randn(2, 3).float(), randn(2, 3, seed=1).float(), number([0.3, 0.6])
+        )
         assert value.dtype == torch.float32
         assert bool(value.isfinite().all())

@@ -14,9 +14,9 @@ import torch
 from sfumato.diffusion.exact import ExactDenoiser, gaussian
 from sfumato.diffusion.grids import LogSNRGrid, UniformGrid
 from sfumato.diffusion.samplers import DPMSolverPP2M, Euler, Heun, Posterior, Stochastic
+from sfumato.verify.pieces import RANDOM, SAMPLERS, SCHEDULES, SMOOTH
 
 from .helpers import COVARIANCE, MEAN, close, last_x, number, randn
-from .pieces import SAMPLERS, SCHEDULES, SMOOTH
 
 ORDERS = {
     "ddim": (Stochastic(Posterior(0.0)), 1),
@@ -44,7 +44,7 @@ def error(schedule, sampler, times):
 
 
 def test_every_deterministic_sampler_has_an_order():
-    deterministic = {name for name in SAMPLERS if name not in ("ddpm", "renoise")}
+    deterministic = {name for name in SAMPLERS if name not in RANDOM}
     assert set(ORDERS) == deterministic
 
 

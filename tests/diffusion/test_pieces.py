@@ -14,6 +14,7 @@ from sfumato.diffusion.exact import ExactDenoiser, gaussian
 from sfumato.diffusion.grids import LogSNRGrid
 from sfumato.diffusion.level import expand
 from sfumato.diffusion.samplers import sample_frames
+from sfumato.verify.pieces import DENOISERS, KINDS, PAIRS, SAMPLERS, SCHEDULES, pair
 
 from .helpers import (
     COVARIANCE,
@@ -27,7 +28,6 @@ from .helpers import (
     number,
     randn,
 )
-from .pieces import DENOISERS, KINDS, PAIRS, PREDICTIONS, SAMPLERS, SCHEDULES
 
 
 def public_classes(method: str) -> set[type]:
@@ -81,7 +81,7 @@ def test_evaluations_are_the_network_runs_there_were(name, conditioned, monkeypa
 @pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
 @pytest.mark.parametrize(("schedule_name", "prediction_name"), PAIRS)
 def test_what_is_predicted_does_not_change_the_sample(schedule_name, prediction_name, sampler):
-    schedule, prediction = SCHEDULES[schedule_name], PREDICTIONS[prediction_name]
+    schedule, prediction = pair(schedule_name, prediction_name)
     mixture = gaussian(MEAN, COVARIANCE)
     times = LogSNRGrid().times(4, schedule)
     network = OracleNetwork(mixture, schedule, prediction, times)
@@ -92,7 +92,7 @@ def test_what_is_predicted_does_not_change_the_sample(schedule_name, prediction_
     close(sample, last_x(ExactDenoiser(mixture, schedule), sampler, x, times, noise), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["network", "clipped", "classifier_free"])
+@pytest.mark.parametrize("name", ["network", "thresholded", "classifier_free"])
 @pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
 def test_samples_keep_the_precision_of_their_start(name, sampler):
     denoiser = DENOISERS[name](SCHEDULES["cosine_vp"])

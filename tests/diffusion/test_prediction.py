@@ -7,6 +7,8 @@ from sfumato.diffusion.level import expand
 from sfumato.diffusion.prediction import (
     EDM,
     LARGEST_AMPLIFICATION,
+    Data,
+    Noise,
     Score,
     V,
     Velocity,
@@ -17,9 +19,9 @@ from sfumato.diffusion.prediction import (
 from sfumato.diffusion.process import corrupt, marginal
 from sfumato.diffusion.schedules import ConstantAlpha, LinearVE
 from sfumato.errors import ConfigError
+from sfumato.verify.pieces import PAIRS, REFUSED, SCHEDULES, pair
 
 from .helpers import asked_times, close, rand, randn
-from .pieces import PAIRS, PREDICTIONS, REFUSED, SCHEDULES
 
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
 
@@ -33,7 +35,7 @@ def batch(schedule, n=200):
 
 @pytest.mark.parametrize(("schedule_name", "prediction_name"), PAIRS)
 def test_the_solve_inverts_the_row(schedule_name, prediction_name):
-    schedule, prediction = SCHEDULES[schedule_name], PREDICTIONS[prediction_name]
+    schedule, prediction = pair(schedule_name, prediction_name)
     check(prediction, schedule)
     t, level, x0, eps = batch(schedule)
     row = prediction.row(level)
@@ -45,7 +47,7 @@ def test_the_solve_inverts_the_row(schedule_name, prediction_name):
 
 @pytest.mark.parametrize(("schedule_name", "prediction_name"), PAIRS)
 def test_an_error_of_the_output_moves_both_as_the_module_says(schedule_name, prediction_name):
-    schedule, prediction = SCHEDULES[schedule_name], PREDICTIONS[prediction_name]
+    schedule, prediction = pair(schedule_name, prediction_name)
     t, level, x0, eps = batch(schedule)
     row, error = prediction.row(level), randn(len(t), 2, 3, seed=2)
     determinant = level.alpha * row.b - level.sigma * row.a
@@ -58,7 +60,7 @@ def test_an_error_of_the_output_moves_both_as_the_module_says(schedule_name, pre
 
 @pytest.mark.parametrize(("schedule_name", "prediction_name"), REFUSED)
 def test_a_blind_pair_is_refused_by_both_names(schedule_name, prediction_name):
-    schedule, prediction = SCHEDULES[schedule_name], PREDICTIONS[prediction_name]
+    schedule, prediction = pair(schedule_name, prediction_name)
     with pytest.raises(ConfigError) as caught:
         check(prediction, schedule)
     for piece in (schedule, prediction):
@@ -69,24 +71,24 @@ def test_a_blind_pair_is_refused_by_both_names(schedule_name, prediction_name):
 def test_a_pair_may_also_be_blind_at_the_clean_end():
     # At sigma = 1e-6 the data says nothing about the noise that is left.
     with pytest.raises(ConfigError, match="Data prediction"):
-        check(PREDICTIONS["data"], LinearVE(80.0, 1e-6))
+        check(Data(), LinearVE(80.0, 1e-6))
 
 
 def test_the_bound_on_the_amplification_is_where_it_says():
     # The amplification of noise prediction on variance preserving levels is 1/alpha = 0.1^(-steps/2).
     level = ConstantAlpha(0.1, 6).level(1.0)
-    close(amplification(PREDICTIONS["noise"].row(level), level), 1e3 * (1 - 1e-6) ** 0.5)
-    check(PREDICTIONS["noise"], ConstantAlpha(0.1, 7))
+    close(amplification(Noise().row(level), level), 1e3 * (1 - 1e-6) ** 0.5)
+    check(Noise(), ConstantAlpha(0.1, 7))
     assert LARGEST_AMPLIFICATION == 1e4
     with pytest.raises(ConfigError):
-        check(PREDICTIONS["noise"], ConstantAlpha(0.1, 9))
+        check(Noise(), ConstantAlpha(0.1, 9))
 
 
 @every_schedule
 def test_noise_and_data_are_themselves(schedule):
     _, level, x0, eps = batch(schedule)
-    assert torch.equal(PREDICTIONS["noise"].row(level).of(x0, eps), eps)
-    assert torch.equal(PREDICTIONS["data"].row(level).of(x0, eps), x0)
+    assert torch.equal(Noise().row(level).of(x0, eps), eps)
+    assert torch.equal(Data().row(level).of(x0, eps), x0)
 
 
 @every_schedule

@@ -16,9 +16,9 @@ from sfumato.diffusion.process import (
     transition,
 )
 from sfumato.diffusion.schedules import Betas, GeometricVE, LinearVE, LinearVP
+from sfumato.verify.pieces import SCHEDULES, STEP_BETAS
 
 from .helpers import close, number, rand, randn
-from .pieces import SCHEDULES, STEP_BETAS
 
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
 

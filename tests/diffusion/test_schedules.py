@@ -21,9 +21,9 @@ from sfumato.diffusion.schedules import (
     time_of_log_snr,
 )
 from sfumato.errors import ConfigError
+from sfumato.verify.pieces import NO_SIGNAL_AT_ONE, SCHEDULES, STEP_BETAS, STEP_SIGMAS, VARIANCE_PRESERVING
 
 from .helpers import asked_times, close, number
-from .pieces import NO_SIGNAL_AT_ONE, SCHEDULES, STEP_BETAS, STEP_SIGMAS, VARIANCE_PRESERVING
 
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
 

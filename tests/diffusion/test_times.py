@@ -6,9 +6,9 @@ import torch
 from sfumato.diffusion.schedules import LinearVE, RectifiedFlow
 from sfumato.diffusion.times import LogitNormal, LogNormal, Uniform, stratified
 from sfumato.errors import ConfigError
+from sfumato.verify.pieces import DENSITIES, SCHEDULES
 
 from .helpers import close
-from .pieces import DENSITIES, SCHEDULES
 
 every_density = pytest.mark.parametrize("density", DENSITIES.values(), ids=DENSITIES)
 WIDE = LinearVE(sigma_max=1e3, sigma_min=1e-6)

@@ -7,6 +7,10 @@ import pytest
 
 import sfumato
 from helpers import digits, tiny_training
+from sfumato.diffusion.decoder import ContinuousGaussian
+from sfumato.diffusion.schedules import LinearVP
+from sfumato.diffusion.times import Steps
+from sfumato.diffusion.weighting import InNoise
 from sfumato.errors import ConfigError, RunError
 from sfumato.recipes import RECIPES, configure
 from sfumato.runs.build import build_family
@@ -28,7 +32,14 @@ def test_every_piece_has_a_complete_spec_or_names_what_it_needs(kind: str, name:
     needed["standardise"] = {"mean": [0.0], "std": [1.0]}
     spec = complete(kind, {"name": name, **needed.get(name, {})})
     assert complete(kind, json.loads(json.dumps(spec))) == spec or kind == "scaling" or "betas" in name
-    assert build(kind, spec, 0.5) is not None
+    given = {
+        "sigma_data": 0.5,
+        "schedule": LinearVP(),
+        "weighting": InNoise(),
+        "times": Steps(10),
+        "decoder": ContinuousGaussian(),
+    }
+    assert (build(kind, spec, given) is None) == ((kind, name) == ("threshold", "none"))
     if name in needed:
         with pytest.raises(ConfigError, match="needs"):
             complete(kind, name)
@@ -77,8 +88,8 @@ def test_the_measured_deviation_reaches_every_piece_that_asks() -> None:
     config = configure(digits())
     family = build_family(config)
     assert family.denoiser.prediction.sigma_data == config.data.std  # type: ignore[attr-defined]
-    assert family.weighting.sigma_data == config.data.std  # type: ignore[attr-defined]
-    assert family.denoiser.sigma_data == config.data.std
+    assert family.objective.weighting.sigma_data == config.data.std  # type: ignore[attr-defined]
+    assert family.denoiser.view.sigma_data == config.data.std
 
 
 def test_initial_weights_depend_on_the_seed_alone() -> None:

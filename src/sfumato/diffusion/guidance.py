@@ -8,7 +8,7 @@ w = 0 ignores the condition, w = 1 is the conditional model itself ("off"), w > 
 prediction is linear in (x0, eps) and x_t is the same in both, guiding eps guides every other space alike.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -52,9 +52,10 @@ class ClassifierFree:
         if condition is None or not self._acts(float(t)):
             return conditional
         free = self.denoiser.estimate(x_t, t, condition.drop_all())
-        return Estimate(
-            free.x0 + self.weight * (conditional.x0 - free.x0),
-            free.eps + self.weight * (conditional.eps - free.eps),
+        return replace(
+            conditional,
+            x0=free.x0 + self.weight * (conditional.x0 - free.x0),
+            eps=free.eps + self.weight * (conditional.eps - free.eps),
         )
 
     def evaluations(self, t: float, condition: Condition | None = None) -> int:

@@ -16,10 +16,11 @@ from torch import Tensor
 class Level:
     """The cumulative scales at some times, and their derivatives by time.
 
-    alpha, sigma: () or (B,) of float64, the scales of signal and noise;
+    t: () or (B,) of float64; alpha, sigma: the same shape, the scales of signal and noise;
     d_alpha, d_sigma: the same shape, d alpha/dt and d sigma/dt.
     """
 
+    t: Tensor
     alpha: Tensor
     sigma: Tensor
     d_alpha: Tensor

@@ -7,6 +7,7 @@ nothing is divided by a small number: ‖x0 − x̂0‖² = (sigma/determinant)�
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor
 
@@ -16,18 +17,45 @@ from sfumato.diffusion.process import corrupt
 from sfumato.diffusion.weighting import Weighting, space_weight
 
 
+class Objective(Protocol):
+    """What a denoiser is trained to make small."""
+
+    def __call__(
+        self,
+        denoiser: NetworkDenoiser,
+        x0: Tensor,
+        eps: Tensor,
+        t: Tensor,
+        condition: Condition | None = None,
+    ) -> Tensor:
+        """Return the loss of each example: (B,); x0, eps: (B, ...), t: (B,) in (0, 1]."""
+        ...
+
+
 @dataclass(frozen=True)
 class DenoisingLoss:
-    """The loss of a denoiser under a weighting of the noise levels."""
+    """The squared error under a weighting of the noise levels."""
 
-    denoiser: NetworkDenoiser
     weighting: Weighting
 
-    def __call__(self, x0: Tensor, eps: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
+    def __call__(
+        self,
+        denoiser: NetworkDenoiser,
+        x0: Tensor,
+        eps: Tensor,
+        t: Tensor,
+        condition: Condition | None = None,
+    ) -> Tensor:
         """Return the loss of each example: (B,); x0, eps: (B, ...), t: (B,) in (0, 1]."""
-        level = self.denoiser.schedule.level(t)
-        row = self.denoiser.prediction.row(level)
-        x_t = corrupt(self.denoiser.schedule, x0, eps, t)
-        error = self.denoiser.output(x_t, t, condition) - row.of(x0, eps)
-        weight = self.weighting.weight(level) / space_weight(self.denoiser.prediction, level)
+        x_t = corrupt(denoiser.schedule, x0, eps, t)
+        return self.of_output(denoiser, denoiser.output(x_t, t, condition), x0, eps, t)
+
+    def of_output(
+        self, denoiser: NetworkDenoiser, output: Tensor, x0: Tensor, eps: Tensor, t: Tensor
+    ) -> Tensor:
+        """Return the loss of each example when the network has put out `output`: (B,)."""
+        level = denoiser.schedule.level(t)
+        prediction, _ = denoiser.variance.split(output)
+        error = prediction - denoiser.prediction.row(level).of(x0, eps)
+        weight = self.weighting.weight(level) / space_weight(denoiser.prediction, level)
         return weight.to(error) * error.square().flatten(1).mean(1)

@@ -51,10 +51,14 @@ class Prediction(Protocol):
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a denoiser believes of x_t: the clean sample and the noise, both (B, ...)."""
+    """What a denoiser believes of x_t: the clean sample and the noise, both (B, ...).
+
+    variance_fraction: (B, ...), the v of a network that has learned a variance (`diffusion.variance`).
+    """
 
     x0: Tensor
     eps: Tensor
+    variance_fraction: Tensor | None = None
 
 
 def solve(row: Row, level: Level, x_t: Tensor, output: Tensor) -> Estimate:
@@ -162,3 +166,28 @@ class EDM:
         """Return ((1 − c_skip·alpha)/c_out, −c_skip·sigma/c_out), written without cancellation."""
         total = ((level.alpha * self.sigma_data).square() + level.sigma.square()).sqrt()
         return Row(level.sigma / (self.sigma_data * total), -level.alpha * self.sigma_data / total)
+
+
+@dataclass(frozen=True)
+class Previous:
+    """The network predicts the previous state: E[x_s | x_t] one of `steps` equal steps of time before t.
+
+    Regressing on x_s itself has its mean given x_t and x0 as the part that can be learned, so the target
+    is that mean, and only the spread of what cannot be learned is left out of the loss:
+
+        E[x_s | x_t, x0] = alpha_s·x0 + (alpha_t·sigma_s²)/(alpha_s·sigma_t)·eps
+
+    schedule: where s lies is its affair; steps: T.
+    """
+
+    schedule: Schedule
+    steps: int = 100
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ConfigError(f"previous-state prediction needs at least 1 step, not {self.steps}")
+
+    def row(self, level: Level) -> Row:
+        """Return (alpha_s, alpha_t·sigma_s²/(alpha_s·sigma_t)) for s = t − 1/steps, or the clean end."""
+        before = self.schedule.level((level.t - 1 / self.steps).clamp(min=0))
+        return Row(before.alpha, level.alpha * before.sigma.square() / (before.alpha * level.sigma))

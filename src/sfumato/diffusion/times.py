@@ -5,7 +5,7 @@ appendix I.1 use the same idea), which lowers the variance of the loss and chang
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -69,3 +69,87 @@ class LogitNormal:
         """Draw the logit of the time."""
         logit = self.mean + self.std * torch.special.ndtri(stratified(n, generator))
         return logit.sigmoid().clamp(schedule.t_min, 1)
+
+
+def _step_ends(steps: int) -> Tensor:
+    return torch.arange(1, steps + 1, dtype=torch.float64) / steps
+
+
+def _at_least_one(steps: int) -> None:
+    if steps < 1:
+        raise ConfigError(f"a chain needs at least 1 step, not {steps}")
+
+
+@runtime_checkable
+class StepDensity(TimeDensity, Protocol):
+    """A distribution over the ends i/T of the T steps of a chain, whose probabilities are known."""
+
+    @property
+    def steps(self) -> int:
+        """The number of steps, T."""
+        ...
+
+    def probabilities(self, schedule: Schedule) -> Tensor:
+        """Return how likely each step is, (T,) that sum to 1; entry i − 1 is step i's."""
+        ...
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Every step of a chain alike: t = i/T, i uniform on 1 … T (Ho et al. 2020, algorithm 1)."""
+
+    steps: int = 1000
+
+    def __post_init__(self) -> None:
+        _at_least_one(self.steps)
+
+    def probabilities(self, schedule: Schedule) -> Tensor:
+        """Return 1/T for each."""
+        return torch.full((self.steps,), 1 / self.steps, dtype=torch.float64)
+
+    def draw(self, n: int, schedule: Schedule, generator: torch.Generator) -> Tensor:
+        """Draw the ends of `n` steps."""
+        return _draw_steps(self, n, schedule, generator)
+
+
+@dataclass(frozen=True)
+class ImportanceSteps:
+    """Steps in proportion to what they are expected to add to the variational bound.
+
+    The bound's terms span orders of magnitude, so a uniform step makes a noisy estimate of their sum
+    (Nichol & Dhariwal 2021, section 3.3, who keep a history of losses for it). For Gaussian data of
+    variance sigma_data² the terms are known,
+
+        ½ (SNR_s − SNR_t)·sigma_data²·sigma_t²/(alpha_t²·sigma_data² + sigma_t²)   nats a dimension,
+
+    and need no history: a resumed run draws what an uninterrupted one does. A tenth is drawn uniformly, so
+    that no step is weighted by more than ten times T. sigma_data: as everywhere.
+    """
+
+    steps: int = 1000
+    sigma_data: float = 0.5
+
+    def __post_init__(self) -> None:
+        _at_least_one(self.steps)
+
+    def probabilities(self, schedule: Schedule) -> Tensor:
+        """Return the mixture of the expected terms and the uniform density."""
+        ends = _step_ends(self.steps)
+        # The first step's term is the decoder's; it stands in for half a step, which has a finite ratio.
+        before = schedule.level((ends - 1 / self.steps).clamp(min=0.5 / self.steps))
+        level = schedule.level(ends)
+        variance = self.sigma_data**2
+        left = variance * level.sigma.square() / (level.alpha.square() * variance + level.sigma.square())
+        expected = (before.snr - level.snr) * left
+        return 0.9 * expected / expected.sum() + 0.1 / self.steps
+
+    def draw(self, n: int, schedule: Schedule, generator: torch.Generator) -> Tensor:
+        """Draw the ends of `n` steps."""
+        return _draw_steps(self, n, schedule, generator)
+
+
+def _draw_steps(density: StepDensity, n: int, schedule: Schedule, generator: torch.Generator) -> Tensor:
+    """Draw by the inverse of the cumulative probability, one draw in each n-th of it."""
+    cumulative = density.probabilities(schedule).cumsum(0)
+    index = torch.searchsorted(cumulative, stratified(n, generator)).clamp(max=density.steps - 1)
+    return _step_ends(density.steps)[index]

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.condition import Condition
-from sfumato.diffusion.denoiser import Clipped, Denoiser, NetworkDenoiser
+from sfumato.diffusion.denoiser import Denoiser, NetworkDenoiser
 from sfumato.diffusion.grids import Grid
 from sfumato.diffusion.guidance import OFF, ClassifierFree
-from sfumato.diffusion.objective import DenoisingLoss
+from sfumato.diffusion.objective import Objective
 from sfumato.diffusion.samplers import Sampler, sample_frames
+from sfumato.diffusion.thresholding import Threshold, Thresholded
 from sfumato.diffusion.times import TimeDensity
-from sfumato.diffusion.weighting import Weighting
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Batch, Draws, Moment, Player
 from sfumato.randomness import Noise
@@ -30,13 +30,14 @@ PLAYER = "denoiser"
 class SamplingOptions:
     """How to walk from noise to a picture.
 
-    guidance: 0 ignores the condition, 1 is the conditional model, above 1 goes beyond it;
-    interval: the times (from, to) within which guidance acts.
+    threshold: keeps estimates of bounded data within its bounds; guidance: 0 ignores the condition, 1 is the
+    conditional model, above 1 goes beyond it; interval: the times (from, to) within which guidance acts.
     """
 
     sampler: Sampler
     grid: Grid
     steps: int
+    threshold: Threshold | None = None
     guidance: float = OFF
     interval: tuple[float, float] = (0.0, 1.0)
 
@@ -52,7 +53,7 @@ class Diffusion:
 
     module: nn.Module
     denoiser: NetworkDenoiser
-    weighting: Weighting
+    objective: Objective
     times: TimeDensity
     label_drop: float = 0.1
     bounds: tuple[float, float] | None = None
@@ -78,17 +79,21 @@ class Diffusion:
         condition = batch.condition
         if condition is not None:
             condition = condition.drop(draws["dropped"])
-        loss = DenoisingLoss(self.denoiser, self.weighting)
-        return loss(batch.examples, draws["eps"], draws["t"], condition)
+        return self.objective(self.denoiser, batch.examples, draws["eps"], draws["t"], condition)
 
     def with_modules(self, modules: Mapping[str, Callable[..., Tensor]]) -> "Diffusion":
         """Return the same model with another form of its network behind the estimate."""
         return replace(self, denoiser=replace(self.denoiser, network=modules[PLAYER]))
 
     def guided(self, options: SamplingOptions) -> Denoiser:
-        """Return the denoiser that sampling asks: guided first, then clipped to the data's bounds."""
+        """Return the denoiser that sampling asks: guided first, then kept within the data's bounds.
+
+        Raises ConfigError for an interval that is none, and for a threshold of unbounded data.
+        """
         denoiser: Denoiser = ClassifierFree(self.denoiser, options.guidance, options.interval)
-        return Clipped(denoiser, self.bounds) if self.bounds is not None else denoiser
+        if options.threshold is None:
+            return denoiser
+        return Thresholded(denoiser, options.threshold, self.bounds)
 
     def frames(
         self, shape: tuple[int, ...], noise: Noise, condition: Condition | None, options: SamplingOptions

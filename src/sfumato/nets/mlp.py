@@ -25,22 +25,25 @@ class ResidualLayer(nn.Module):
 
 
 class MLP(nn.Module):
-    """The network: (x: (B, D), level: (B,), condition) -> (B, D).
+    """The network: (x: (B, D), level: (B,), condition) -> (B, outputs·D).
 
-    dimensions: D; width: of the hidden layers; layers: how many; classes: number of labels, 0 for none.
+    dimensions: D; width: of the hidden layers; layers: how many; classes: number of labels, 0 for none;
+    outputs: numbers put out for each one put in.
     """
 
-    def __init__(self, dimensions: int, width: int = 128, layers: int = 4, classes: int = 0) -> None:
+    def __init__(
+        self, dimensions: int, width: int = 128, layers: int = 4, classes: int = 0, outputs: int = 1
+    ) -> None:
         super().__init__()
         self.level = LevelEmbedding(width)
         self.label = LabelEmbedding(classes, width)
         self.stem = nn.Linear(dimensions, width)
         self.layers = nn.ModuleList(ResidualLayer(width) for _ in range(layers))
         self.norm = nn.RMSNorm(width, elementwise_affine=False)
-        self.head = zeroed(nn.Linear(width, dimensions))
+        self.head = zeroed(nn.Linear(width, outputs * dimensions))
 
     def forward(self, x: Tensor, level: Tensor, condition: Condition | None = None) -> Tensor:
-        """Return an output of the shape of `x`."""
+        """Return (B, outputs·D)."""
         embedding = F.silu(self.level(level) + self.label(condition, len(x)))
         h = self.stem(x)
         for layer in self.layers:

@@ -28,11 +28,12 @@ class Block(nn.Module):
 
 
 class UNet(nn.Module):
-    """The network: (x: (B, C, H, W), level: (B,), condition) -> (B, C, H, W).
+    """The network: (x: (B, C, H, W), level: (B,), condition) -> (B, outputs·C, H, W).
 
     channels: C of the pictures; widths: channels of each level, finest first; blocks: residual blocks a
     level on the way down (one more on the way up); fold: pixels a side folded into channels at the stem;
-    attention: whether the coarsest level attends; classes: number of labels, 0 for none.
+    attention: whether the coarsest level attends; classes: number of labels, 0 for none; outputs: numbers
+    put out for each one put in.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class UNet(nn.Module):
         fold: int = 1,
         attention: bool = True,
         classes: int = 0,
+        outputs: int = 1,
     ) -> None:
         super().__init__()
         self.fold = fold
@@ -54,14 +56,14 @@ class UNet(nn.Module):
         deepest = len(widths) - 1
 
         self.down, self.shrink, skips, width = nn.ModuleList(), nn.ModuleList(), [widths[0]], widths[0]
-        for depth, outputs in enumerate(widths):
+        for depth, wanted in enumerate(widths):
             if depth > 0:
-                self.shrink.append(nn.Conv2d(4 * width, outputs, 1))
-                width = outputs
+                self.shrink.append(nn.Conv2d(4 * width, wanted, 1))
+                width = wanted
                 skips.append(width)
             for _ in range(blocks):
-                self.down.append(Block(width, outputs, embedding, attention and depth == deepest))
-                width = outputs
+                self.down.append(Block(width, wanted, embedding, attention and depth == deepest))
+                width = wanted
                 skips.append(width)
 
         self.middle = Block(width, width, embedding, attention)
@@ -77,10 +79,10 @@ class UNet(nn.Module):
                 width = widths[depth - 1]
         self.blocks = blocks
         self.norm = ChannelNorm()
-        self.head = zeroed(nn.Conv2d(width, channels * fold**2, 3, padding=1))
+        self.head = zeroed(nn.Conv2d(width, outputs * channels * fold**2, 3, padding=1))
 
     def forward(self, x: Tensor, level: Tensor, condition: Condition | None = None) -> Tensor:
-        """Return an output of the shape of `x`; sides that do not divide are padded and cropped again."""
+        """Return (B, outputs·C, H, W); sides that do not divide are padded and cropped again."""
         height, width = x.shape[2:]
         embedding = F.silu(self.level(level) + self.label(condition, len(x)))
         h = self.stem(F.pixel_unshuffle(self._padded(x), self.fold))

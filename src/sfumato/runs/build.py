@@ -1,70 +1,91 @@
 """From a configuration to the model it describes."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
 
 from sfumato.data.scaling import Scaling
+from sfumato.diffusion.decoder import ContinuousGaussian, Decoder, DiscretisedGaussian
 from sfumato.diffusion.denoiser import NetworkDenoiser
 from sfumato.diffusion.guidance import OFF
+from sfumato.diffusion.samplers import check_sampler
 from sfumato.errors import ConfigError
 from sfumato.families.diffusion import PLAYER, Diffusion, SamplingOptions
 from sfumato.randomness import generator
 from sfumato.runs.config import RunConfig
-from sfumato.runs.registry import build
+from sfumato.runs.registry import build, complete
 from sfumato.train.device import for_inference
 
 
 def build_scaling(config: RunConfig) -> Scaling:
     """Build the map between examples and what the model sees."""
-    return build("scaling", config.scaling, config.data.std)
+    scaling: Scaling = build("scaling", config.scaling, {})
+    return scaling
 
 
-def build_network(config: RunConfig) -> nn.Module:
+def build_decoder(scaling: Scaling) -> Decoder:
+    """Build the likelihood of the data: of bytes in their bins, or a density."""
+    if scaling.bounds is None:
+        return ContinuousGaussian()
+    low, high = scaling.bounds
+    return DiscretisedGaussian((high - low) / 255, scaling.bounds)
+
+
+def build_network(config: RunConfig, outputs: int) -> nn.Module:
     """Build the network with initial weights that depend on the seed alone."""
-    shape = build("network", config.network, config.data.std)
+    shape = build("network", config.network, {})
     with torch.random.fork_rng(devices=[]):
         # torch's initialisers know no generator: their draws are fenced in and seeded.
         torch.random.set_rng_state(generator(config.seed, "weights").get_state())
-        network = shape.build(config.data.shape, len(config.data.classes))
+        network = shape.build(config.data.shape, len(config.data.classes), outputs)
     memory = torch.channels_last if len(config.data.shape) == 3 else torch.contiguous_format
     return network.to(memory_format=memory)
 
 
 def build_family(config: RunConfig) -> Diffusion:
     """Build the model; raise ConfigError where its pieces do not go together."""
-    std = config.data.std
-    network = build_network(config)
+    scaling = build_scaling(config)
+    context: dict[str, Any] = {"sigma_data": config.data.std, "decoder": build_decoder(scaling)}
+    # In this order: a later piece may be made from an earlier one.
+    for kind in ("schedule", "prediction", "view", "variance", "weighting", "times", "objective"):
+        context[kind] = build(kind, getattr(config, kind), context)
+    network = build_network(config, context["variance"].outputs)
     denoiser = NetworkDenoiser(
-        network,
-        build("schedule", config.schedule, std),
-        build("prediction", config.prediction, std),
-        sigma_data=std,
+        network, *(context[kind] for kind in ("schedule", "prediction", "view", "variance"))
     )
     return Diffusion(
         module=network,
         denoiser=denoiser,
-        weighting=build("weighting", config.weighting, std),
-        times=build("times", config.times, std),
+        objective=context["objective"],
+        times=context["times"],
         label_drop=config.training.label_drop,
-        bounds=build_scaling(config).bounds,
+        bounds=scaling.bounds,
     )
 
 
 def build_sampling(config: RunConfig, family: Diffusion) -> SamplingOptions:
     """Build the way to sample that a configuration describes.
 
-    Raises ConfigError where the grid does not fit the schedule, or guidance has nothing to guide.
+    Raises ConfigError where sampler or grid do not fit the schedule, or guidance has nothing to guide.
     """
-    sampling = config.sampling
-    sampler, grid = (build(kind, getattr(sampling, kind), config.data.std) for kind in ("sampler", "grid"))
-    grid.times(sampling.steps, family.denoiser.schedule)
+    sampling, schedule = config.sampling, family.denoiser.schedule
+    sampler, grid = (build(kind, getattr(sampling, kind), {}) for kind in ("sampler", "grid"))
+    check_sampler(sampler, schedule)
+    grid.times(sampling.steps, schedule)
     if sampling.guidance != OFF:
         _require_guidable(config)
-    interval = sampling.guidance_interval
-    options = SamplingOptions(sampler, grid, sampling.steps, sampling.guidance, interval)
-    family.guided(options)  # refuses an interval that is none
+    threshold = sampling.threshold or ("none" if family.bounds is None else "static")
+    options = SamplingOptions(
+        sampler,
+        grid,
+        sampling.steps,
+        build("threshold", complete("threshold", threshold), {}),
+        sampling.guidance,
+        sampling.guidance_interval,
+    )
+    family.guided(options)  # refuses what cannot be, before anything is sampled
     return options
 
 

@@ -15,7 +15,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from sfumato.errors import ConfigError, RunError, unknown
 from sfumato.runs.registry import Spec, complete
 
-PIECE_FIELDS = ("scaling", "network", "schedule", "prediction", "weighting", "times", "sampler", "grid")
+PIECE_FIELDS = (
+    "scaling",
+    "network",
+    "schedule",
+    "prediction",
+    "view",
+    "variance",
+    "weighting",
+    "times",
+    "objective",
+    "sampler",
+    "grid",
+    "threshold",
+)
 
 
 MEASURED_KEYS = ("format", "family", "recipe", "data")
@@ -29,8 +42,8 @@ class Closed(BaseModel):
 
     @field_validator(*PIECE_FIELDS, mode="before", check_fields=False)
     @classmethod
-    def _complete_piece(cls, value: Any, info: Any) -> Spec:
-        return complete(info.field_name, value)
+    def _complete_piece(cls, value: Any, info: Any) -> Spec | None:
+        return None if value is None and info.field_name == "threshold" else complete(info.field_name, value)
 
 
 class DataConfig(Closed):
@@ -76,11 +89,13 @@ class TrainingConfig(Closed):
 class SamplingConfig(Closed):
     """How the run is sampled unless the caller says otherwise.
 
-    guidance_interval: the times (from, to) within which guidance acts.
+    guidance_interval: the times (from, to) within which guidance acts; threshold: None is static for data
+    that is bounded, none for data that is not.
     """
 
     sampler: Spec
     grid: Spec
+    threshold: Spec | None = None
     steps: int = Field(18, ge=1)
     guidance: float = Field(1.0, ge=0)
     guidance_interval: tuple[float, float] = (0.0, 1.0)
@@ -102,8 +117,11 @@ class RunConfig(Closed):
     network: Spec
     schedule: Spec
     prediction: Spec
+    view: Spec = complete("view", "level")
+    variance: Spec = complete("variance", "small")
     weighting: Spec
     times: Spec
+    objective: Spec = complete("objective", "denoising")
     training: TrainingConfig
     sampling: SamplingConfig
 

@@ -13,7 +13,19 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from sfumato.data.scaling import Pixels, Standardise
-from sfumato.diffusion import grids, prediction, samplers, schedules, times, weighting
+from sfumato.diffusion import (
+    bound_objective,
+    grids,
+    objective,
+    prediction,
+    samplers,
+    schedules,
+    thresholding,
+    times,
+    variance,
+    view,
+    weighting,
+)
 from sfumato.errors import ConfigError, unknown
 from sfumato.runs.networks import MLPShape, UNetShape
 
@@ -42,6 +54,13 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "v": prediction.V,
         "velocity": prediction.Velocity,
         "edm": prediction.EDM,
+        "previous": prediction.Previous,
+    },
+    "view": {"level": view.WithLevel, "time-free": view.TimeFree},
+    "variance": {
+        "small": variance.FixedSmall,
+        "large": variance.FixedLarge,
+        "learned": variance.LearnedRange,
     },
     "weighting": {
         "noise": weighting.InNoise,
@@ -52,20 +71,39 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "edm": weighting.InEDM,
         "sigmoid": weighting.Sigmoid,
     },
-    "times": {"uniform": times.Uniform, "log-normal": times.LogNormal, "logit-normal": times.LogitNormal},
+    "times": {
+        "uniform": times.Uniform,
+        "log-normal": times.LogNormal,
+        "logit-normal": times.LogitNormal,
+        "steps": times.Steps,
+        "importance-steps": times.ImportanceSteps,
+    },
+    "objective": {
+        "denoising": objective.DenoisingLoss,
+        "bound": bound_objective.VariationalBound,
+        "hybrid": bound_objective.Hybrid,
+    },
     "sampler": {
         "ddim": samplers.ddim,
         "ancestral": samplers.ancestral,
+        "ancestral-large": samplers.ancestral_large,
+        "ancestral-learned": samplers.ancestral_learned,
         "renoise": samplers.renoise,
+        "fixed-level": samplers.fixed_level,
+        "fixed-level-stale": samplers.fixed_level_stale,
         "euler": samplers.Euler,
         "heun": samplers.Heun,
         "dpm++2m": samplers.DPMSolverPP2M,
     },
     "grid": {"uniform": grids.UniformGrid, "log-snr": grids.LogSNRGrid, "rho": grids.RhoGrid},
+    "threshold": {"static": thresholding.Static, "dynamic": thresholding.Dynamic, "none": lambda: None},
 }
 
-MEASURED = "sigma_data"
-"""A parameter that a run fills in from its data, wherever a piece has it."""
+GIVEN = ("sigma_data", "schedule", "weighting", "times", "decoder")
+"""Parameters that a run fills in from its data and its other pieces, wherever a piece has them."""
+
+Context = Mapping[str, Any]
+"""What there is to fill in, by the names of `GIVEN`."""
 
 
 @cache
@@ -112,16 +150,19 @@ def complete(kind: str, spec: str | Mapping[str, Any]) -> Spec:
     for key, parameter in known.items():
         if key in given:
             whole[key] = _checked(kind, name, key, given[key], parameter.annotation)
-        elif parameter.default is not parameter.empty and key != MEASURED:
+        elif key in GIVEN:
+            continue
+        elif parameter.default is not parameter.empty:
             whole[key] = parameter.default
-        elif key != MEASURED:
+        else:
             raise ConfigError(f"the {kind} '{name}' needs '{key}'.")
     return whole
 
 
-def build(kind: str, spec: Mapping[str, Any], sigma_data: float) -> Any:
-    """Build the piece that a complete spec describes; `sigma_data` goes to pieces that ask for it."""
+def build(kind: str, spec: Mapping[str, Any], context: Context) -> Any:
+    """Build the piece that a complete spec describes; what is in `context` goes to pieces that ask for it."""
     options = {key: value for key, value in spec.items() if key != "name"}
-    if MEASURED in parameters(kind, spec["name"]):
-        options.setdefault(MEASURED, sigma_data)
+    for key in parameters(kind, spec["name"]):
+        if key in GIVEN:
+            options.setdefault(key, context[key])
     return PIECES[kind][spec["name"]](**options)

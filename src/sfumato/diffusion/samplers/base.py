@@ -8,7 +8,7 @@ picture, a film strip, a progress bar and a plain result are the same code path.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -16,19 +16,22 @@ from torch import Tensor
 from sfumato.condition import Condition
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.diffusion.grids import check_grid
+from sfumato.diffusion.level import Level
 from sfumato.diffusion.prediction import Estimate
+from sfumato.diffusion.schedules import Schedule
 from sfumato.randomness import Noise
 
 
 @dataclass(frozen=True)
 class Scales:
-    """A level as plain numbers, for one time shared by the whole batch."""
+    """A level as plain numbers, for one time shared by the whole batch; `level`: the same as tensors, ()."""
 
     t: float
     alpha: float
     sigma: float
     d_alpha: float
     d_sigma: float
+    level: Level
 
 
 class Question:
@@ -39,11 +42,16 @@ class Question:
         self._condition = condition
         self.evaluations = 0
 
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule whose levels are asked about."""
+        return self._denoiser.schedule
+
     def at(self, t: float) -> Scales:
         """Return the level at `t`."""
         level = self._denoiser.schedule.level(t)
-        numbers = (float(v) for v in (level.alpha, level.sigma, level.d_alpha, level.d_sigma))
-        return Scales(t, *numbers)
+        numbers = [float(v) for v in (level.alpha, level.sigma, level.d_alpha, level.d_sigma)]
+        return Scales(t, numbers[0], numbers[1], numbers[2], numbers[3], level)
 
     def __call__(self, x_t: Tensor, t: Scales) -> Estimate:
         """Estimate (x0, eps) of `x_t`: (B, ...)."""
@@ -67,6 +75,21 @@ class Sampler(Protocol):
     def step(self, ask: Question, x_t: Tensor, t: Scales, s: Scales, noise: Noise, memory: Any) -> Step:
         """Return x_s; `memory` is None at the first step and the last step's own afterwards."""
         ...
+
+
+@runtime_checkable
+class Particular(Protocol):
+    """A sampler that does not go with every schedule."""
+
+    def check(self, schedule: Schedule) -> None:
+        """Raise ConfigError where the sampler means nothing on `schedule`."""
+        ...
+
+
+def check_sampler(sampler: Sampler, schedule: Schedule) -> None:
+    """Refuse a sampler on a schedule it is not made for; most go with all."""
+    if isinstance(sampler, Particular):
+        sampler.check(schedule)
 
 
 @dataclass(frozen=True)
@@ -95,8 +118,9 @@ def sample_frames(
     """Walk `x` along `times`, yielding the start and the state after every step.
 
     x: (B, ...), pure noise of the schedule's prior; times: (K + 1,), falling strictly; noise: one row an
-    example. The last frame's `x` is the sample.
+    example. The last frame's `x` is the sample. Raises ConfigError for a sampler or times that cannot be.
     """
+    check_sampler(sampler, denoiser.schedule)
     ask = Question(denoiser, condition)
     scales = [ask.at(float(t)) for t in check_grid(times)]
     steps, memory = len(scales) - 1, None

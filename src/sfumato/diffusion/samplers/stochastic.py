@@ -1,4 +1,4 @@
-"""The one stochastic step, of which DDIM, DDPM and re-noising are settings.
+"""The one stochastic step, of which DDIM, DDPM, its wider variances and re-noising are settings.
 
     x_s = alpha_s·x̂0 + c·ε̂ + kappa·z,   z ~ N(0, I)
 
@@ -8,15 +8,22 @@ A rule gives (c, kappa) from the levels at t and s. With c² + kappa² = sigma_s
     kappa = posterior's deviation   DDPM's ancestral step (Ho et al. 2020, algorithm 2)
     kappa = eta·that                anything between (DDIM, equation 16)
     kappa = sigma_s, c = 0          estimate x0, then noise it again
+
+With c = alpha_t·sigma_s²/(alpha_s·sigma_t) it keeps the posterior's mean, and kappa is any deviation of the
+reverse step (`diffusion.variance`): DDPM's larger one, lecture A's reverse sampler, or a learned one.
 """
 
 import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
+from sfumato.diffusion.prediction import Estimate
+from sfumato.diffusion.process import posterior_scales, transition_scales
 from sfumato.diffusion.samplers.base import Question, Scales, Step
+from sfumato.diffusion.variance import FixedLarge, LearnedRange, Variance
 from sfumato.errors import ConfigError
 from sfumato.randomness import Noise
 
@@ -24,15 +31,9 @@ from sfumato.randomness import Noise
 class KappaRule(Protocol):
     """How much of the noise at s is old (c) and how much is fresh (kappa)."""
 
-    def coefficients(self, t: Scales, s: Scales) -> tuple[float, float]:
-        """Return (c, kappa)."""
+    def coefficients(self, t: Scales, s: Scales, estimate: Estimate) -> tuple[float, float | Tensor]:
+        """Return (c, kappa); kappa: a number, or (B, ...) where it differs from entry to entry."""
         ...
-
-
-def posterior_std(t: Scales, s: Scales) -> float:
-    """Return the standard deviation of q(x_s | x_t, x0), see `process.posterior`."""
-    variance_ts = max(t.sigma**2 - (t.alpha / s.alpha * s.sigma) ** 2, 0.0)
-    return s.sigma / t.sigma * math.sqrt(variance_ts)
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ class Posterior:
         if not 0 <= self.eta <= 1:
             raise ConfigError(f"eta must lie between 0 (DDIM) and 1 (DDPM), not {self.eta}")
 
-    def coefficients(self, t: Scales, s: Scales) -> tuple[float, float]:
+    def coefficients(self, t: Scales, s: Scales, estimate: Estimate) -> tuple[float, float | Tensor]:
         """Return (c, kappa) with c² + kappa² = sigma_s²."""
-        kappa = self.eta * posterior_std(t, s)
+        kappa = self.eta * float(posterior_scales(s.level, t.level)[2])
         return math.sqrt(max(s.sigma**2 - kappa**2, 0.0)), kappa
 
 
@@ -55,9 +56,25 @@ class Posterior:
 class Renoise:
     """kappa = sigma_s: all noise is fresh."""
 
-    def coefficients(self, t: Scales, s: Scales) -> tuple[float, float]:
+    def coefficients(self, t: Scales, s: Scales, estimate: Estimate) -> tuple[float, float | Tensor]:
         """Return (0, sigma_s)."""
         return 0.0, s.sigma
+
+
+@dataclass(frozen=True)
+class PosteriorMean:
+    """The posterior's mean, and the deviation that `variance` says; none at a step to the clean end."""
+
+    variance: Variance
+
+    def coefficients(self, t: Scales, s: Scales, estimate: Estimate) -> tuple[float, float | Tensor]:
+        """Return c = alpha_t·sigma_s²/(alpha_s·sigma_t) and the variance's deviation."""
+        of_x_t, _, small = posterior_scales(s.level, t.level)
+        if s.sigma == 0:
+            return 0.0, 0.0
+        _, large = transition_scales(s.level, t.level)
+        kappa = self.variance.std(small, large, estimate.variance_fraction)
+        return float(of_x_t) * t.sigma, kappa if kappa.ndim else float(kappa)
 
 
 @dataclass(frozen=True)
@@ -69,11 +86,35 @@ class Stochastic:
     def step(self, ask: Question, x_t: Tensor, t: Scales, s: Scales, noise: Noise, memory: Any) -> Step:
         """Estimate (x0, eps) at t and recombine them at s."""
         estimate = ask(x_t, t)
-        c, kappa = self.rule.coefficients(t, s)
-        x_s = s.alpha * estimate.x0 + c * estimate.eps
-        if kappa > 0:
-            x_s = x_s + kappa * noise.normal(x_t.shape).to(x_t)
-        return Step(x_s, estimate.x0)
+        return Step(recombine(self.rule, estimate, t, s, noise), estimate.x0)
+
+
+def recombine(rule: KappaRule, estimate: Estimate, t: Scales, s: Scales, noise: Noise) -> Tensor:
+    """Return alpha_s·x̂0 + c·ε̂ + kappa·z: (B, ...); no noise is drawn where none is used."""
+    c, kappa = rule.coefficients(t, s, estimate)
+    x_s = s.alpha * estimate.x0 + c * estimate.eps
+    if torch.is_tensor(kappa) or kappa > 0:
+        x_s = x_s + kappa * noise.normal(x_s.shape).to(x_s)
+    return x_s
+
+
+@dataclass(frozen=True)
+class FixedLevel:
+    """Estimate x0 and noise it again, always at the noisiest level: lecture N's sampler.
+
+    Every step estimates at the first step's t and goes back to that t; only the last keeps the estimate, so
+    the grid does no more than count. With the rule `Renoise` each round's noise is fresh, and its estimate
+    another one; with `Posterior(0)` the old noise is put back and nothing ever changes.
+    """
+
+    rule: KappaRule
+
+    def step(self, ask: Question, x_t: Tensor, t: Scales, s: Scales, noise: Noise, memory: Any) -> Step:
+        """Go once around at the first step's level, which is remembered."""
+        level = memory or t
+        estimate = ask(x_t, level)
+        x = estimate.x0 if s.sigma == 0 else recombine(self.rule, estimate, level, level, noise)
+        return Step(x, estimate.x0, level)
 
 
 def ddim() -> Stochastic:
@@ -86,6 +127,26 @@ def ancestral(eta: float = 1.0) -> Stochastic:
     return Stochastic(Posterior(eta))
 
 
+def ancestral_large() -> Stochastic:
+    """Return DDPM's sampler with its larger variance, which is lecture A's reverse sampler too."""
+    return Stochastic(PosteriorMean(FixedLarge()))
+
+
+def ancestral_learned() -> Stochastic:
+    """Return the ancestral sampler of a model that has learned its variance (Nichol & Dhariwal 2021)."""
+    return Stochastic(PosteriorMean(LearnedRange()))
+
+
 def renoise() -> Stochastic:
     """Return the sampler that estimates x0 and noises it again, with fresh noise, at every step."""
     return Stochastic(Renoise())
+
+
+def fixed_level() -> FixedLevel:
+    """Return lecture N's sampler: re-noising at the noisiest level, with fresh noise each time."""
+    return FixedLevel(Renoise())
+
+
+def fixed_level_stale() -> FixedLevel:
+    """Return lecture N's sampler without its fresh noise, to see what is lost."""
+    return FixedLevel(Posterior(0.0))

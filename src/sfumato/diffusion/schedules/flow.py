@@ -21,4 +21,4 @@ class RectifiedFlow:
     def level(self, t: Tensor | float) -> Level:
         """Return the level at `t` in [0, 1]: () or (B,)."""
         time = as_time(t)
-        return Level(1 - time, time, -torch.ones_like(time), torch.ones_like(time))
+        return Level(time, 1 - time, time, -torch.ones_like(time), torch.ones_like(time))

@@ -16,8 +16,8 @@ from sfumato.diffusion.level import Level, as_time
 from sfumato.errors import ConfigError
 
 
-def _exploding(sigma: Tensor, d_sigma: Tensor) -> Level:
-    return Level(torch.ones_like(sigma), sigma, torch.zeros_like(sigma), d_sigma)
+def _exploding(time: Tensor, sigma: Tensor, d_sigma: Tensor) -> Level:
+    return Level(time, torch.ones_like(sigma), sigma, torch.zeros_like(sigma), d_sigma)
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ class GeometricVE:
     def level(self, t: Tensor | float) -> Level:
         """Return the level at `t` in [0, 1]: () or (B,)."""
         rate = math.log(self.sigma_max / self.sigma_min)
-        sigma = self.sigma_min * (as_time(t) * rate).exp()
-        return _exploding(sigma, rate * sigma)
+        time = as_time(t)
+        sigma = self.sigma_min * (time * rate).exp()
+        return _exploding(time, sigma, rate * sigma)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class LinearVE:
     def level(self, t: Tensor | float) -> Level:
         """Return the level at `t` in [0, 1]: () or (B,)."""
         time = as_time(t)
-        return _exploding(time * self.sigma_max, torch.full_like(time, self.sigma_max))
+        return _exploding(time, time * self.sigma_max, torch.full_like(time, self.sigma_max))
 
 
 @dataclass(frozen=True)
@@ -106,4 +107,4 @@ class NoiseSteps:
         index = (time * steps).floor().clamp(0, steps - 1).long()
         rise = table[index + 1] - table[index]
         sigma = (table[index] + (time * steps - index) * rise).sqrt()
-        return _exploding(sigma, 0.5 * rise * steps / sigma)
+        return _exploding(time, sigma, 0.5 * rise * steps / sigma)

@@ -36,9 +36,10 @@ class VariancePreserving(ABC):
 
     def level(self, t: Tensor | float) -> Level:
         """Return the level at `t` in [0, 1]: () or (B,)."""
-        log_alpha, slope = self.log_alpha(as_time(t))
+        time = as_time(t)
+        log_alpha, slope = self.log_alpha(time)
         alpha, sigma = log_alpha.exp(), (-torch.expm1(2 * log_alpha)).sqrt()
-        return Level(alpha, sigma, alpha * slope, -alpha.square() * slope / sigma)
+        return Level(time, alpha, sigma, alpha * slope, -alpha.square() * slope / sigma)
 
 
 @dataclass(frozen=True)
@@ -193,4 +194,4 @@ class CosineVP:
         alpha = (speed * (1 - t)).sin() / math.cos(start)
         sigma = ((speed * t).sin() * (speed * t + 2 * start).sin()).sqrt() / math.cos(start)
         d_alpha = -speed * (speed * (1 - t)).cos() / math.cos(start)
-        return Level(alpha, sigma, d_alpha, -alpha * d_alpha / sigma)
+        return Level(t, alpha, sigma, d_alpha, -alpha * d_alpha / sigma)

@@ -1,26 +1,29 @@
 """Every piece of `sfumato.diffusion`, in one place: each law runs over all of its kind.
 
-`test_pieces` fails when a public class of these kinds is missing here.
+A test fails when a public class of these kinds is missing here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sfumato.condition import Condition
-from sfumato.diffusion.denoiser import Clipped, Denoiser, NetworkDenoiser
+from sfumato.diffusion.denoiser import Denoiser, NetworkDenoiser
 from sfumato.diffusion.exact import ExactDenoiser, gaussian
 from sfumato.diffusion.grids import Grid, LogSNRGrid, RhoGrid, UniformGrid
 from sfumato.diffusion.guidance import ClassifierFree
-from sfumato.diffusion.prediction import EDM, Data, Noise, Prediction, Score, V, Velocity
+from sfumato.diffusion.prediction import EDM, Data, Noise, Prediction, Previous, Score, V, Velocity
 from sfumato.diffusion.samplers import (
     DPMSolverPP2M,
     Euler,
+    FixedLevel,
     Heun,
     KappaRule,
     Posterior,
+    PosteriorMean,
     Renoise,
     Sampler,
     Stochastic,
@@ -38,7 +41,10 @@ from sfumato.diffusion.schedules import (
     Schedule,
     cosine_betas,
 )
-from sfumato.diffusion.times import LogitNormal, LogNormal, TimeDensity, Uniform
+from sfumato.diffusion.thresholding import Dynamic, Static, Threshold, Thresholded
+from sfumato.diffusion.times import ImportanceSteps, LogitNormal, LogNormal, Steps, TimeDensity, Uniform
+from sfumato.diffusion.variance import FixedLarge, FixedSmall, LearnedRange, Variance
+from sfumato.diffusion.view import TimeFree, View, WithLevel
 from sfumato.diffusion.weighting import InData, InEDM, InNoise, InV, InVelocity, MinSNR, Sigmoid, Weighting
 
 STEP_BETAS = (0.05, 0.1, 0.2, 0.15, 0.3, 0.25, 0.4, 0.35, 0.5, 0.45)
@@ -59,18 +65,20 @@ SCHEDULES: dict[str, Schedule] = {
 }
 VARIANCE_PRESERVING = ("linear_vp", "cosine_vp", "betas", "cosine_betas", "linear_betas", "constant_alpha")
 SMOOTH = ("linear_vp", "cosine_vp", "constant_alpha", "geometric_ve", "linear_ve", "rectified_flow")
+"""Schedules whose levels are smooth functions of time, on which solvers have their order."""
 NO_SIGNAL_AT_ONE = ("cosine_vp", "rectified_flow")
 
-PREDICTIONS: dict[str, Prediction] = {
-    "noise": Noise(),
-    "data": Data(),
-    "score": Score(),
-    "v": V(),
-    "velocity": Velocity(),
-    "edm": EDM(0.7),
+PREDICTIONS: dict[str, Callable[[Schedule], Prediction]] = {
+    "noise": lambda schedule: Noise(),
+    "data": lambda schedule: Data(),
+    "score": lambda schedule: Score(),
+    "v": lambda schedule: V(),
+    "velocity": lambda schedule: Velocity(),
+    "edm": lambda schedule: EDM(0.7),
+    "previous": lambda schedule: Previous(schedule, 10),
 }
-# At alpha = 0 the noise alone says nothing about the picture.
-REFUSED = tuple(product(NO_SIGNAL_AT_ONE, ("noise", "score")))
+# At alpha = 0 the noise alone says nothing about the picture, and at t = 0 nothing lies before.
+REFUSED = (*product(NO_SIGNAL_AT_ONE, ("noise", "score")), ("geometric_ve", "previous"))
 PAIRS = [pair for pair in product(SCHEDULES, PREDICTIONS) if pair not in REFUSED]
 
 WEIGHTINGS: dict[str, Weighting] = {
@@ -83,25 +91,41 @@ WEIGHTINGS: dict[str, Weighting] = {
     "sigmoid": Sigmoid(-1.0),
 }
 DENSITIES: dict[str, TimeDensity] = {
+    "steps": Steps(10),
+    "importance_steps": ImportanceSteps(10, 0.7),
     "uniform": Uniform(),
     "log_normal": LogNormal(),
     "logit_normal": LogitNormal(),
 }
+VARIANCES: dict[str, Variance] = {
+    "small": FixedSmall(),
+    "large": FixedLarge(),
+    "learned": LearnedRange(),
+}
+VIEWS: dict[str, View] = {"with_level": WithLevel(0.7), "time_free": TimeFree()}
+THRESHOLDS: dict[str, Threshold] = {"static": Static(), "dynamic": Dynamic(0.8)}
 GRIDS: dict[str, Grid] = {"uniform": UniformGrid(), "log_snr": LogSNRGrid(), "rho": RhoGrid()}
 RULES: dict[str, KappaRule] = {
     "ddim": Posterior(0.0),
     "half": Posterior(0.5),
     "ddpm": Posterior(1.0),
     "renoise": Renoise(),
+    "large": PosteriorMean(FixedLarge()),
 }
 SAMPLERS: dict[str, Sampler] = {
     "ddim": Stochastic(Posterior(0.0)),
     "ddpm": Stochastic(Posterior(1.0)),
+    "ddpm_large": Stochastic(PosteriorMean(FixedLarge())),
     "renoise": Stochastic(Renoise()),
+    "fixed_level": FixedLevel(Renoise()),
     "euler": Euler(),
     "heun": Heun(),
     "dpm_solver_pp_2m": DPMSolverPP2M(),
 }
+
+
+RANDOM = ("ddpm", "ddpm_large", "renoise", "fixed_level")
+"""The samplers that draw noise on their way, which have no order in the sense of a differential equation."""
 
 
 def halve_or_third(x: Tensor, level: Tensor, condition: Condition | None) -> Tensor:
@@ -116,16 +140,26 @@ def _network(schedule: Schedule) -> NetworkDenoiser:
 
 DENOISERS: dict[str, Callable[[Schedule], Denoiser]] = {
     "network": _network,
-    "clipped": lambda schedule: Clipped(_network(schedule), (-0.2, 0.2)),
+    "thresholded": lambda schedule: Thresholded(_network(schedule), Static(), (-0.2, 0.2)),
     "exact": lambda schedule: ExactDenoiser(gaussian(torch.ones(2), torch.eye(2)), schedule),
     "classifier_free": lambda schedule: ClassifierFree(_network(schedule), 3.0),
 }
 
-KINDS: dict[str, dict] = {
+
+def pair(schedule_name: str, prediction_name: str) -> tuple[Schedule, Prediction]:
+    """Return a schedule and a prediction made for it."""
+    schedule = SCHEDULES[schedule_name]
+    return schedule, PREDICTIONS[prediction_name](schedule)
+
+
+KINDS: dict[str, Mapping[str, Any]] = {
     "level": SCHEDULES,
     "row": PREDICTIONS,
     "weight": WEIGHTINGS,
     "draw": DENSITIES,
+    "std": VARIANCES,
+    "show": VIEWS,
+    "clip": THRESHOLDS,
     "times": GRIDS,
     "coefficients": RULES,
     "step": SAMPLERS,

@@ -1,0 +1,107 @@
+"""Training by the variational bound, alone or beside the simple loss.
+
+A draw of one step i with probability p_i estimates the whole sum without bias by term_i/p_i. The prior's term
+has nothing to learn. The hybrid (Nichol & Dhariwal 2021, equation 16)
+
+    L = L_simple + lambda·L_bound,   lambda = 0.001, L_bound in bits per dimension,
+
+lets the bound teach the variance alone: the mean it sees is held fixed.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from sfumato.condition import Condition
+from sfumato.diffusion.bound import Chain, bits_per_dimension
+from sfumato.diffusion.decoder import Decoder
+from sfumato.diffusion.denoiser import NetworkDenoiser
+from sfumato.diffusion.objective import DenoisingLoss
+from sfumato.diffusion.prediction import Estimate
+from sfumato.diffusion.process import corrupt
+from sfumato.diffusion.times import StepDensity, TimeDensity
+from sfumato.diffusion.weighting import Weighting
+from sfumato.errors import ConfigError
+
+
+def step_density(times: TimeDensity) -> StepDensity:
+    """Return `times` if it is over the steps of a chain; raise ConfigError otherwise."""
+    if not isinstance(times, StepDensity):
+        raise ConfigError(
+            f"the bound is a sum over the steps of a chain, but the training times are "
+            f"{type(times).__name__}: set times=steps or times=importance-steps."
+        )
+    return times
+
+
+@dataclass(frozen=True)
+class VariationalBound:
+    """The bound without its prior term, in bits per dimension.
+
+    times: the density of the steps that t comes from; decoder: the likelihood at step 1.
+    """
+
+    times: TimeDensity
+    decoder: Decoder
+
+    def __post_init__(self) -> None:
+        step_density(self.times)
+
+    def __call__(
+        self,
+        denoiser: NetworkDenoiser,
+        x0: Tensor,
+        eps: Tensor,
+        t: Tensor,
+        condition: Condition | None = None,
+    ) -> Tensor:
+        """Return an unbiased estimate of the bound of each example: (B,); t: (B,), ends of steps."""
+        x_t = corrupt(denoiser.schedule, x0, eps, t)
+        return self.of_estimate(denoiser, denoiser.estimate(x_t, t, condition), x0, x_t, t)
+
+    def of_estimate(
+        self, denoiser: NetworkDenoiser, estimate: Estimate, x0: Tensor, x_t: Tensor, t: Tensor
+    ) -> Tensor:
+        """Return the same when the estimate at `x_t` is known: (B,)."""
+        density = step_density(self.times)
+        chain = Chain(denoiser.schedule, density.steps, denoiser.variance, self.decoder)
+        index = (t.double() * density.steps).round()
+        nats = chain.term(estimate, x0, x_t, index)
+        probability = density.probabilities(denoiser.schedule).to(t.device)[index.long() - 1]
+        return bits_per_dimension(nats / probability.to(nats), x0[0].numel())
+
+
+@dataclass(frozen=True)
+class Hybrid:
+    """The simple loss, and a thousandth of the bound for the variance.
+
+    times: a density of steps; weighting: of the simple loss; share: lambda.
+    """
+
+    times: TimeDensity
+    decoder: Decoder
+    weighting: Weighting
+    share: float = 1e-3
+
+    def __post_init__(self) -> None:
+        step_density(self.times)
+        if not self.share > 0:
+            raise ConfigError(f"the bound's share must be above 0, not {self.share}")
+
+    def __call__(
+        self,
+        denoiser: NetworkDenoiser,
+        x0: Tensor,
+        eps: Tensor,
+        t: Tensor,
+        condition: Condition | None = None,
+    ) -> Tensor:
+        """Return the loss of each example: (B,); t: (B,), ends of steps."""
+        x_t = corrupt(denoiser.schedule, x0, eps, t)
+        output = denoiser.output(x_t, t, condition)
+        simple = DenoisingLoss(self.weighting).of_output(denoiser, output, x0, eps, t)
+        estimate = denoiser.interpret(output, x_t, t)
+        held = replace(estimate, x0=estimate.x0.detach(), eps=estimate.eps.detach())
+        bound = VariationalBound(self.times, self.decoder).of_estimate(denoiser, held, x0, x_t, t)
+        return simple + self.share * torch.as_tensor(bound).to(simple)
