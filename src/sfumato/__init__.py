@@ -16,6 +16,7 @@ _HOMES = {
     "fit": "sfumato.api",
     "open_run": "sfumato.api",
     "configure": "sfumato.recipes",
+    "register": "sfumato.runs.registry",
     "Condition": "sfumato.condition",
     "Normal": "sfumato.normal",
     "SeededNoise": "sfumato.randomness",

@@ -8,6 +8,7 @@ import pytest
 import sfumato
 from helpers import digits, tiny_training
 from sfumato.diffusion.decoder import ContinuousGaussian
+from sfumato.diffusion.prediction import Noise
 from sfumato.diffusion.schedules import LinearVP
 from sfumato.diffusion.times import Steps
 from sfumato.diffusion.weighting import InNoise
@@ -35,6 +36,7 @@ def test_every_piece_has_a_complete_spec_or_names_what_it_needs(kind: str, name:
     given = {
         "sigma_data": 0.5,
         "schedule": LinearVP(),
+        "prediction": Noise(),
         "weighting": InNoise(),
         "times": Steps(10),
         "decoder": ContinuousGaussian(),

@@ -166,7 +166,8 @@ def _set(tree: dict[str, Any], key: str, value: Any) -> None:
         place = place[parent]
     if not isinstance(place, dict) or (last not in place and "name" not in place):
         raise unknown("key", key, _keys(tree))
-    place[last] = value
+    # A piece named alone is opened, so that a later setting can reach its options.
+    place[last] = {"name": value} if last in PIECE_FIELDS and isinstance(value, str) else value
 
 
 def _keys(tree: dict[str, Any], prefix: str = "") -> list[str]:

@@ -41,6 +41,7 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "cosine-betas": schedules.cosine_betas,
         "betas": schedules.Betas,
         "cosine": schedules.CosineVP,
+        "sub-vp": schedules.SubVP,
         "constant": schedules.ConstantAlpha,
         "exploding": schedules.GeometricVE,
         "exploding-linear": schedules.LinearVE,
@@ -70,6 +71,7 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "min-snr": weighting.MinSNR,
         "edm": weighting.InEDM,
         "sigmoid": weighting.Sigmoid,
+        "output": weighting.InOutput,
     },
     "times": {
         "uniform": times.Uniform,
@@ -93,17 +95,39 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "fixed-level-stale": samplers.fixed_level_stale,
         "euler": samplers.Euler,
         "heun": samplers.Heun,
+        "adaptive-ode": samplers.AdaptiveODE,
+        "euler-maruyama": samplers.EulerMaruyama,
+        "churn": samplers.Churn,
+        "langevin": samplers.AnnealedLangevin,
+        "predictor-corrector": samplers.predictor_corrector,
         "dpm++2m": samplers.DPMSolverPP2M,
+        "dpm++3m": samplers.DPMSolverPP3M,
+        "dpm++2m-sde": samplers.SDEDPMSolverPP2M,
+        "unipc": samplers.unipc,
+        "unipc-bh1": samplers.unipc_bh1,
+        "adams-bashforth": samplers.AdamsBashforth,
     },
     "grid": {"uniform": grids.UniformGrid, "log-snr": grids.LogSNRGrid, "rho": grids.RhoGrid},
     "threshold": {"static": thresholding.Static, "dynamic": thresholding.Dynamic, "none": lambda: None},
 }
 
-GIVEN = ("sigma_data", "schedule", "weighting", "times", "decoder")
+GIVEN = ("sigma_data", "schedule", "prediction", "weighting", "times", "decoder")
 """Parameters that a run fills in from its data and its other pieces, wherever a piece has them."""
 
 Context = Mapping[str, Any]
 """What there is to fill in, by the names of `GIVEN`."""
+
+
+def register(kind: str, name: str, piece: Callable[..., Any]) -> None:
+    """Give a piece of your own a name that configurations may use; its parameters become its options.
+
+    kind: such as "schedule" or "sampler". Raises ConfigError for an unknown kind and for a taken name.
+    """
+    if kind not in PIECES:
+        raise unknown("kind of piece", kind, PIECES)
+    if PIECES[kind].get(name, piece) is not piece:
+        raise ConfigError(f"there is a {kind} '{name}' already: choose another name.")
+    PIECES[kind][name] = piece
 
 
 @cache

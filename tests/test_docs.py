@@ -1,0 +1,96 @@
+"""The pieces that the docs build run as they stand there, are as short as promised, and are right."""
+
+import math
+import os
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from sfumato.diffusion.exact import ExactDenoiser, gaussian
+from sfumato.diffusion.level import Level
+from sfumato.diffusion.prediction import check, solve
+from sfumato.diffusion.process import corrupt
+from sfumato.diffusion.samplers import sample_frames
+from sfumato.diffusion.schedules import CosineVP, LinearVP
+from sfumato.errors import ConfigError
+from sfumato.runs.registry import PIECES, register
+
+TEXT = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
+IMPORTS, SCHEDULE, PREDICTION, SAMPLER, USE = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)
+
+
+@pytest.fixture(scope="module")
+def names() -> dict:
+    found: dict = {"__name__": "docs"}
+    for block in (IMPORTS, SCHEDULE, PREDICTION, SAMPLER):
+        # No `from __future__` is inherited: the blocks run as a reader's file would.
+        exec(compile(block, "extending.md", "exec", dont_inherit=True), found)
+    return found
+
+
+@pytest.mark.parametrize(("block", "most"), [(SCHEDULE, 8), (PREDICTION, 5), (SAMPLER, 15)])
+def test_pieces_are_as_short_as_promised(block: str, most: int) -> None:
+    assert len([line for line in block.splitlines() if line.strip()]) <= most
+
+
+def test_the_schedule_has_the_rate_it_says(names: dict) -> None:
+    schedule, t = names["Late"](), torch.linspace(0.05, 0.95, 19, dtype=torch.float64)
+    level = schedule.level(t)
+    assert isinstance(level, Level)
+    beta = -2 * level.d_alpha / level.alpha
+    torch.testing.assert_close(beta, 30 * t**2)
+    torch.testing.assert_close(level.alpha**2 + level.sigma**2, torch.ones_like(t))
+    # The slope of alpha against a difference quotient, whose error is of the order of 1e-10.
+    slope = (schedule.level(t + 1e-5).alpha - schedule.level(t - 1e-5).alpha) / 2e-5
+    torch.testing.assert_close(level.d_alpha, slope, rtol=1e-7, atol=1e-9)
+
+
+def test_the_prediction_determines_both_even_without_signal(names: dict) -> None:
+    schedule, prediction = CosineVP(), names["Difference"]()
+    check(prediction, schedule)
+    generator = torch.Generator().manual_seed(0)
+    x0, eps = (torch.randn(5, 3, generator=generator, dtype=torch.float64) for _ in range(2))
+    t = torch.linspace(0.01, 1, 5, dtype=torch.float64)
+    level = schedule.level(t)
+    estimate = solve(prediction.row(level), level, corrupt(schedule, x0, eps, t), x0 - eps)
+    torch.testing.assert_close(estimate.x0, x0)
+    torch.testing.assert_close(estimate.eps, eps)
+
+
+def test_the_sampler_is_of_order_2(names: dict) -> None:
+    variance, schedule = 0.3, LinearVP()
+    denoiser = ExactDenoiser(gaussian(torch.zeros(1), torch.tensor([[variance]])), schedule)
+    x = torch.tensor([[1.3]], dtype=torch.float64)
+
+    def error(steps: int) -> float:
+        times = torch.linspace(0.9, 0.15, steps + 1, dtype=torch.float64)
+        *_, last = sample_frames(denoiser, names["Midpoint"](), x, times, noise=None)  # type: ignore[arg-type]
+        assert last.evaluations == 2 * steps
+        ends = schedule.level(times[[0, -1]])
+        spread = (ends.alpha**2 * variance + ends.sigma**2).sqrt()
+        return float((last.x - x * spread[1] / spread[0]).abs())
+
+    assert math.log2(error(100) / error(200)) == pytest.approx(2, abs=0.15)
+
+
+def test_a_run_can_be_made_of_them(names: dict, tmp_path: Path) -> None:
+    assert '"20s"' in USE
+    before = os.getcwd()
+    os.chdir(tmp_path)
+    try:
+        exec(compile(USE.replace('"20s"', '"5steps"'), "extending.md", "exec", dont_inherit=True), names)
+        assert names["points"].shape == (100, 2)
+        assert names["run"].family.denoiser.schedule == names["Late"](25.0)
+    finally:
+        os.chdir(before)
+        for kind, name in (("schedule", "late"), ("prediction", "difference"), ("sampler", "midpoint")):
+            PIECES[kind].pop(name, None)
+
+
+def test_a_name_that_is_taken_is_refused() -> None:
+    with pytest.raises(ConfigError, match="already"):
+        register("schedule", "cosine", LinearVP)
+    with pytest.raises(ConfigError, match="Unknown kind"):
+        register("shedule", "mine", LinearVP)
