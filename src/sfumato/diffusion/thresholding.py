@@ -5,12 +5,14 @@ starts from somewhere no picture leads to. Thresholding is for bounded data only
 plane has no range to be kept in, and is refused. The noise is recomputed: (x0, eps) still explain x_t.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from sfumato.condition import Condition
+from sfumato.diffusion.correction import with_x0
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.diffusion.level import expand
 from sfumato.diffusion.prediction import Estimate
@@ -56,9 +58,9 @@ class Dynamic:
         """Clip to the share's distance and scale that distance to the bounds', picture by picture."""
         middle, reach = (bounds[0] + bounds[1]) / 2, (bounds[1] - bounds[0]) / 2
         offset = x0 - middle
-        distance = offset.abs().flatten(1).quantile(self.share, dim=1).clamp(min=reach)
-        distance = expand(distance, x0)
-        return middle + offset.clamp(-distance, distance) * (reach / distance)
+        distance = expand(offset.abs().flatten(1).quantile(self.share, dim=1), x0)
+        # To scale and then clip is to clip at the distance and then scale; what fits is left as it is.
+        return torch.where(distance > reach, middle + offset * (reach / distance), x0).clamp(*bounds)
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,7 @@ class Thresholded:
         assert self.bounds is not None
         estimate = self.denoiser.estimate(x_t, t, condition)
         x0 = self.threshold.clip(estimate.x0, self.bounds)
-        level = self.schedule.level(t)
-        # eps moves by −alpha/sigma times what x0 moved: exact where nothing was clipped.
-        shift = expand(level.alpha / level.sigma, x0) * (estimate.x0 - x0)
-        return replace(estimate, x0=x0, eps=estimate.eps + shift)
+        return with_x0(estimate, x0, self.schedule.level(t))
 
     def evaluations(self, t: float, condition: Condition | None = None) -> int:
         """Return the wrapped denoiser's count."""

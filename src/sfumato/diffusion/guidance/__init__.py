@@ -1,0 +1,18 @@
+"""Guidance: a denoiser that leans towards something it is told; each wraps a denoiser and is one."""
+
+from sfumato.diffusion.guidance.auto import AutoGuided
+from sfumato.diffusion.guidance.classifier import ClassifierGuided, LogProb
+from sfumato.diffusion.guidance.classifier_free import OFF, ClassifierFree
+from sfumato.diffusion.guidance.inpainting import Inpainted
+from sfumato.diffusion.guidance.measurement import Measured, Measurement
+
+__all__ = [
+    "OFF",
+    "AutoGuided",
+    "ClassifierFree",
+    "ClassifierGuided",
+    "Inpainted",
+    "LogProb",
+    "Measured",
+    "Measurement",
+]
