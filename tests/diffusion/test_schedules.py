@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from sfumato.diffusion.process import drift_and_diffusion
 from sfumato.diffusion.schedules import (
     Betas,
     ConstantAlpha,
@@ -15,6 +16,7 @@ from sfumato.diffusion.schedules import (
     LinearVP,
     NoiseSteps,
     RectifiedFlow,
+    SubVP,
     cosine_betas,
     linear_betas,
     signal_left,
@@ -74,9 +76,10 @@ def test_ends(schedule):
     # A geometric schedule is the one that cannot start from sigma = 0.
     assert float(clean.sigma) == getattr(schedule, "sigma_min", 0.0) * isinstance(schedule, GeometricVE)
     assert 0 <= schedule.t_min < 1
-    # The prior leaves out the little signal that is left.
+    # The prior leaves out the little signal that is left: sigma is sqrt(1 − alpha²), or sub-VP's 1 − alpha².
     assert float(noisy.sigma) <= schedule.prior_std * (1 + 1e-12)
-    close(torch.hypot(noisy.sigma, noisy.alpha * (schedule.prior_std == 1)), schedule.prior_std)
+    preserved = (1 - noisy.alpha**2) ** (1.0 if isinstance(schedule, SubVP) else 0.5)
+    close(noisy.sigma, preserved if schedule.prior_std == 1 else schedule.prior_std)
 
 
 @every_schedule
@@ -139,6 +142,36 @@ def test_cosine_is_its_formula():
         # The formula's own cosine near ½π is off by 1e-16, its square by nothing; 1 − f by 1e-16.
         close(CosineVP(s).level(t).alpha ** 2, f / f[0])
         close(CosineVP(s).level(t).sigma ** 2, 1 - f / f[0])
+
+
+@pytest.mark.parametrize("schedule", [SubVP(), SubVP(0.2, 9.0)], ids=["paper", "other"])
+def test_sub_vp_is_the_preserving_signal_under_the_square_of_its_noise(schedule):
+    t = torch.linspace(0, 1, 11, dtype=torch.float64)
+    level, preserving = schedule.level(t), LinearVP(schedule.beta_min, schedule.beta_max).level(t)
+    close(level.alpha, preserving.alpha)
+    close(level.sigma, preserving.sigma**2)
+    # The midpoint rule is exact for a linear integrand.
+    integral = t * (schedule.beta_min + (t / 2) * (schedule.beta_max - schedule.beta_min))
+    close(level.alpha, (-integral / 2).exp())
+    close(level.sigma, 1 - (-integral).exp())
+
+
+@pytest.mark.parametrize("schedule", [SubVP(), SubVP(0.2, 9.0)], ids=["paper", "other"])
+def test_sub_vp_has_the_drift_and_the_diffusion_of_its_equation(schedule):
+    # Song et al. 2021, equation 12: dx = −½ beta x dt + sqrt(beta·(1 − e^{−2 ∫ beta})) dw.
+    t = torch.linspace(0.01, 1, 20, dtype=torch.float64)
+    beta = schedule.beta_min + t * (schedule.beta_max - schedule.beta_min)
+    integral = t * (schedule.beta_min + beta) / 2
+    drift, diffusion = drift_and_diffusion(schedule, t)
+    close(drift, -beta / 2)
+    close(diffusion, (beta * (1 - (-2 * integral).exp())).sqrt())
+
+
+def test_sub_vp_holds_less_than_unit_variance_between_its_ends():
+    level = SubVP().level(torch.linspace(0.01, 0.99, 99, dtype=torch.float64))
+    assert bool((level.alpha**2 + level.sigma**2 < 1).all())
+    # sigma keeps its digits near the clean end: it is beta_min·t, and the next term is a share 100·t of it.
+    close(SubVP().level(number(1e-13)).sigma, 1e-14, rtol=1e-10, atol=0)
 
 
 def test_betas_are_the_product_of_what_is_kept():
@@ -224,12 +257,13 @@ def test_rectified_flow_is_a_straight_line():
 
 def test_the_defaults_are_their_papers():
     assert LinearVP() == LinearVP(0.1, 20.0)
+    assert SubVP() == SubVP(0.1, 20.0)
     assert CosineVP() == CosineVP(0.008)
     assert LinearBetas() == LinearBetas(1000, 1e-4, 0.02)
     assert linear_betas() == LinearBetas().table
     assert cosine_betas() == cosine_betas(1000, 0.999)
     assert LinearVE() == LinearVE(80.0, 0.002)
-    for schedule in (LinearVP(), CosineVP(), RectifiedFlow()):
+    for schedule in (LinearVP(), SubVP(), CosineVP(), RectifiedFlow()):
         assert schedule.t_min == 1e-3
     assert GeometricVE().t_min == 0
 
@@ -237,6 +271,8 @@ def test_the_defaults_are_their_papers():
 BAD = {
     "beta_min": lambda: LinearVP(0.0, 1.0),
     "beta_max": lambda: LinearVP(2.0, 1.0),
+    "sub_vp_beta_min": lambda: SubVP(0.0, 1.0),
+    "sub_vp_beta_max": lambda: SubVP(2.0, 1.0),
     "no_betas": lambda: Betas(()),
     "zero_beta": lambda: Betas((0.1, 0.0)),
     "whole_beta": lambda: Betas((0.1, 1.0)),

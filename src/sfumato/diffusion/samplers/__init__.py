@@ -1,5 +1,7 @@
 """Samplers: rules that turn noise into a sample, a step at a time, in one loop."""
 
+from sfumato.diffusion.samplers.adams import AdamsBashforth
+from sfumato.diffusion.samplers.adaptive import AdaptiveODE
 from sfumato.diffusion.samplers.base import (
     Frame,
     Question,
@@ -9,8 +11,11 @@ from sfumato.diffusion.samplers.base import (
     check_sampler,
     sample_frames,
 )
-from sfumato.diffusion.samplers.multistep import DPMSolverPP2M
+from sfumato.diffusion.samplers.churn import Churn
+from sfumato.diffusion.samplers.dpm import DPMSolverPP2M, DPMSolverPP3M, SDEDPMSolverPP2M
+from sfumato.diffusion.samplers.langevin import AnnealedLangevin, PredictorCorrector, predictor_corrector
 from sfumato.diffusion.samplers.ode import Euler, Heun
+from sfumato.diffusion.samplers.sde import EulerMaruyama
 from sfumato.diffusion.samplers.stochastic import (
     FixedLevel,
     KappaRule,
@@ -26,22 +31,32 @@ from sfumato.diffusion.samplers.stochastic import (
     fixed_level_stale,
     renoise,
 )
+from sfumato.diffusion.samplers.unipc import UniPC, unipc, unipc_bh1
 
 __all__ = [
+    "AdamsBashforth",
+    "AdaptiveODE",
+    "AnnealedLangevin",
+    "Churn",
     "DPMSolverPP2M",
+    "DPMSolverPP3M",
     "Euler",
+    "EulerMaruyama",
     "FixedLevel",
     "Frame",
     "Heun",
     "KappaRule",
     "Posterior",
     "PosteriorMean",
+    "PredictorCorrector",
     "Question",
     "Renoise",
+    "SDEDPMSolverPP2M",
     "Sampler",
     "Scales",
     "Step",
     "Stochastic",
+    "UniPC",
     "ancestral",
     "ancestral_large",
     "ancestral_learned",
@@ -49,6 +64,9 @@ __all__ = [
     "ddim",
     "fixed_level",
     "fixed_level_stale",
+    "predictor_corrector",
     "renoise",
     "sample_frames",
+    "unipc",
+    "unipc_bh1",
 ]

@@ -2,6 +2,7 @@
 
 from sfumato.diffusion.schedules.base import Schedule, signal_left, time_of_log_snr
 from sfumato.diffusion.schedules.flow import RectifiedFlow
+from sfumato.diffusion.schedules.sub_vp import SubVP
 from sfumato.diffusion.schedules.variance_exploding import GeometricVE, LinearVE, NoiseSteps
 from sfumato.diffusion.schedules.variance_preserving import (
     Betas,
@@ -25,6 +26,7 @@ __all__ = [
     "NoiseSteps",
     "RectifiedFlow",
     "Schedule",
+    "SubVP",
     "VariancePreserving",
     "cosine_betas",
     "linear_betas",

@@ -45,7 +45,11 @@ def time_of_log_snr(schedule: Schedule, log_snr: Tensor) -> Tensor:
     return (low + high) / 2
 
 
-def signal_left(schedule: Schedule) -> float:
-    """Return alpha/sqrt(alpha² + sigma²) at t = 1: the share of signal in what should be pure noise."""
+def signal_left(schedule: Schedule, sigma_data: float = 1.0) -> float:
+    """Return the share of the noisiest state's deviation that is signal, in [0, 1]: it should be pure noise.
+
+    alpha·sigma_data/sqrt(alpha²·sigma_data² + sigma²) at t = 1; sigma_data: the data's standard deviation.
+    """
     level = schedule.level(1.0)
-    return float(level.alpha / torch.hypot(level.alpha, level.sigma))
+    signal = level.alpha * sigma_data
+    return float(signal / torch.hypot(signal, level.sigma))
