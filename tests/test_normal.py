@@ -1,5 +1,6 @@
 """The diagonal Gaussian, held against torch's own."""
 
+import numpy as np
 import pytest
 import torch
 from torch.distributions import Normal as Reference
@@ -42,6 +43,43 @@ def test_kl_of_equals_is_0_and_of_others_is_not(std):
     one = Normal(MEAN, std)
     assert one.kl(one).tolist() == [0.0] * 4
     assert float(one.kl(Normal(OTHER_MEAN, std)).min()) > 0
+
+
+@every_std
+def test_entropy_is_that_of_torch(std):
+    truth = Reference(MEAN, std.expand_as(MEAN)).entropy().sum((1, 2))
+    torch.testing.assert_close(Normal(MEAN, std).entropy(), truth, rtol=1e-12, atol=1e-12)
+
+
+@every_std
+def test_cross_entropy_is_entropy_and_divergence(std):
+    one, other = Normal(MEAN, std), Normal(OTHER_MEAN, drawn(4, 2, 3, seed=4).exp())
+    for a, b in ((one, other), (other, one), (one, one)):
+        torch.testing.assert_close(a.cross_entropy(b), a.entropy() + a.kl(b), rtol=1e-12, atol=1e-12)
+
+
+def test_cross_entropy_is_the_mean_of_minus_the_log_density():
+    # Gauss–Hermite quadrature with 20 nodes is exact for a square, in one dimension at a time.
+    nodes, weights = (torch.tensor(each) for each in np.polynomial.hermite_e.hermegauss(20))
+    x, share = (0.3 + 0.8 * nodes)[:, None], weights / weights.sum()
+    one, other = (Normal(x * 0 + m, torch.full_like(x, s)) for m, s in ((0.3, 0.8), (-0.2, 1.3)))
+    for belief in (one, other):
+        truth = -(share * belief.log_prob(x)).sum()
+        torch.testing.assert_close(one.cross_entropy(belief)[0], truth, rtol=1e-12, atol=1e-12)
+
+
+def test_examples_of_one_number_need_no_second_axis():
+    one, other = (
+        Normal(drawn(5), torch.tensor(0.7, dtype=torch.float64)),
+        Normal(drawn(5, seed=1), drawn(5, seed=2).exp()),
+    )
+    x = drawn(5, seed=3)
+    truth = [Reference(one.mean, one.std).log_prob(x), Reference(one.mean, one.std).entropy().expand(5)]
+    for found, wanted in zip((one.log_prob(x), one.entropy()), truth, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
+    truth = kl_divergence(Reference(one.mean, one.std), Reference(other.mean, other.std))
+    torch.testing.assert_close(one.kl(other), truth, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(one.cross_entropy(other), one.entropy() + truth, rtol=1e-12, atol=1e-12)
 
 
 @every_std

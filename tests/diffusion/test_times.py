@@ -4,7 +4,15 @@ import pytest
 import torch
 
 from sfumato.diffusion.schedules import LinearVE, RectifiedFlow
-from sfumato.diffusion.times import LogitNormal, LogNormal, Uniform, stratified
+from sfumato.diffusion.times import (
+    ImportanceSteps,
+    LogitNormal,
+    LogNormal,
+    StepDensity,
+    Steps,
+    Uniform,
+    stratified,
+)
 from sfumato.errors import ConfigError
 from sfumato.verify.pieces import DENSITIES, SCHEDULES
 
@@ -81,6 +89,50 @@ def test_logit_normal_is_of_time():
     logit = (t / (1 - t)).log()
     close(logit.mean(), 0.3, atol=1e-3)
     close(logit.std(), 0.8, atol=1e-3)
+
+
+STEP_DENSITIES = {"steps": Steps(12), "importance": ImportanceSteps(12, 0.7)}
+every_step_density = pytest.mark.parametrize("density", STEP_DENSITIES.values(), ids=STEP_DENSITIES)
+
+
+@every_step_density
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+def test_steps_are_drawn_as_often_as_their_probabilities_say(density, schedule):
+    n = 24_000
+    shares = density.probabilities(schedule)
+    index = density.draw(n, schedule, seeded()) * 12
+    close(index, index.round(), atol=1e-9)
+    counts = torch.bincount(index.round().long() - 1, minlength=12)
+    close(shares.sum(), 1.0)
+    # Stratified: a step's share of n strata is hit to within one at each of its two ends.
+    assert bool(((counts - n * shares).abs() <= 2).all())
+
+
+@every_step_density
+def test_steps_are_known_as_such_and_others_are_not(density):
+    assert isinstance(density, StepDensity)
+    assert not isinstance(Uniform(), StepDensity)
+
+
+@pytest.mark.parametrize("sigma_data", [0.2, 1.0])
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+def test_importance_is_what_gaussian_data_adds_to_the_bound(schedule, sigma_data):
+    """½ (SNR_s − SNR_t) times what is left to know of x0, by adding precisions; a tenth is uniform."""
+    expected = []
+    for step in range(1, 21):
+        s, t = schedule.level(max(step - 1, 0.5) / 20), schedule.level(step / 20)
+        left = 1 / (1 / sigma_data**2 + float(t.snr))
+        expected.append(0.5 * float(s.snr - t.snr) * left)
+    truth = torch.tensor(expected, dtype=torch.float64)
+    shares = ImportanceSteps(20, sigma_data).probabilities(schedule)
+    close(shares, 0.9 * truth / truth.sum() + 0.1 / 20)
+    assert float(shares.min()) >= 0.1 / 20
+
+
+@pytest.mark.parametrize("kind", [Steps, ImportanceSteps])
+def test_a_chain_without_steps_is_refused(kind):
+    with pytest.raises(ConfigError, match="at least 1 step, not 0"):
+        kind(0)
 
 
 def test_defaults_are_the_papers():

@@ -21,7 +21,7 @@ from torch import Tensor
 from sfumato.condition import Condition
 from sfumato.diffusion.decoder import Decoder
 from sfumato.diffusion.denoiser import Denoiser
-from sfumato.diffusion.level import expand
+from sfumato.diffusion.level import as_time, expand
 from sfumato.diffusion.prediction import Estimate
 from sfumato.diffusion.process import corrupt, marginal, posterior, posterior_scales, prior, transition_scales
 from sfumato.diffusion.schedules import Schedule
@@ -46,6 +46,11 @@ def deviations(schedule: Schedule, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor
     return torch.where(small > 0, small, large), large
 
 
+def starts_at_data(schedule: Schedule) -> bool:
+    """Return whether there is no noise at t = 0, without which no chain of steps leads back to the data."""
+    return float(schedule.level(0.0).sigma) == 0
+
+
 @dataclass(frozen=True)
 class Chain:
     """The T steps of a schedule as a model of x0.
@@ -61,7 +66,7 @@ class Chain:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ConfigError(f"a chain needs at least 1 step, not {self.steps}")
-        if float(self.schedule.level(0.0).sigma) > 0:
+        if not starts_at_data(self.schedule):
             raise ConfigError(
                 f"the bound needs a chain that starts at the data, but {type(self.schedule).__name__} has "
                 f"noise {float(self.schedule.level(0.0).sigma):g} at t = 0: choose another schedule."
@@ -83,7 +88,7 @@ class Chain:
 
         Step 1 adds the decoder's term, the others a divergence; x0: (B, ...), x_t: (B, ...) at t = index/T.
         """
-        index = index.double()
+        index = as_time(index)
         s, t = (index - 1) / self.steps, index / self.steps
         model, truth = self.reverse(estimate, x_t, index), posterior(self.schedule, x0, x_t, s, t)
         last = index == 1

@@ -10,13 +10,13 @@ lets the bound teach the variance alone: the mean it sees is held fixed.
 
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from sfumato.condition import Condition
 from sfumato.diffusion.bound import Chain, bits_per_dimension
 from sfumato.diffusion.decoder import Decoder
 from sfumato.diffusion.denoiser import NetworkDenoiser
+from sfumato.diffusion.level import as_time
 from sfumato.diffusion.objective import DenoisingLoss
 from sfumato.diffusion.prediction import Estimate
 from sfumato.diffusion.process import corrupt
@@ -66,7 +66,7 @@ class VariationalBound:
         """Return the same when the estimate at `x_t` is known: (B,)."""
         density = step_density(self.times)
         chain = Chain(denoiser.schedule, density.steps, denoiser.variance, self.decoder)
-        index = (t.double() * density.steps).round()
+        index = (as_time(t) * density.steps).round()
         nats = chain.term(estimate, x0, x_t, index)
         probability = density.probabilities(denoiser.schedule).to(t.device)[index.long() - 1]
         return bits_per_dimension(nats / probability.to(nats), x0[0].numel())
@@ -104,4 +104,4 @@ class Hybrid:
         estimate = denoiser.interpret(output, x_t, t)
         held = replace(estimate, x0=estimate.x0.detach(), eps=estimate.eps.detach())
         bound = VariationalBound(self.times, self.decoder).of_estimate(denoiser, held, x0, x_t, t)
-        return simple + self.share * torch.as_tensor(bound).to(simple)
+        return simple + self.share * bound.to(simple)

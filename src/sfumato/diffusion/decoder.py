@@ -17,9 +17,6 @@ from torch import Tensor
 from sfumato.errors import ConfigError
 from sfumato.normal import Normal
 
-FAR = 1e3
-"""Standard deviations that stand for infinity: the mass beyond them is 0 in any precision."""
-
 
 class Decoder(Protocol):
     """The likelihood of data under a Gaussian."""
@@ -50,20 +47,21 @@ class DiscretisedGaussian:
     bounds: tuple[float, float] = (-1.0, 1.0)
 
     def __post_init__(self) -> None:
-        if not self.width > 0 or not self.bounds[0] < self.bounds[1]:
-            raise ConfigError(f"bins need a positive width and rising bounds, not {self}")
+        low, high = self.bounds
+        if not 0 < self.width <= high - low:
+            raise ConfigError(f"bins need a width above 0 that fits between rising bounds, not {self}")
 
     def log_prob(self, x0: Tensor, belief: Normal) -> Tensor:
         """Return the log of the bins' masses, summed: (B,)."""
         # A bin's mass is a difference of two nearly equal numbers: it needs the digits.
         exact = torch.float32 if x0.device.type == "mps" else torch.float64
         mean, std, value = belief.mean.to(exact), belief.std.to(exact), x0.to(exact)
-        low = (value - 0.5 * self.width - mean) / std
-        high = (value + 0.5 * self.width - mean) / std
-        edge = 0.5 * self.width
-        low = torch.where(value < self.bounds[0] + edge, -FAR, low.clamp(-FAR, FAR))
-        high = torch.where(value > self.bounds[1] - edge, FAR, high.clamp(-FAR, FAR))
-        return log_mass(low, high).to(x0.dtype).flatten(1).sum(1)
+        half = 0.5 * self.width
+        low, high = (value - half - mean) / std, (value + half - mean) / std
+        log_p = log_mass(low, high)
+        log_p = torch.where(value < self.bounds[0] + half, torch.special.log_ndtr(high), log_p)
+        log_p = torch.where(value > self.bounds[1] - half, torch.special.log_ndtr(-low), log_p)
+        return log_p.flatten(1).sum(1).to(x0.dtype)
 
 
 def log_mass(low: Tensor, high: Tensor) -> Tensor:

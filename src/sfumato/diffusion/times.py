@@ -123,7 +123,7 @@ class ImportanceSteps:
         ½ (SNR_s − SNR_t)·sigma_data²·sigma_t²/(alpha_t²·sigma_data² + sigma_t²)   nats a dimension,
 
     and need no history: a resumed run draws what an uninterrupted one does. A tenth is drawn uniformly, so
-    that no step is weighted by more than ten times T. sigma_data: as everywhere.
+    that no weight 1/p exceeds 10·T. sigma_data: as everywhere.
     """
 
     steps: int = 1000

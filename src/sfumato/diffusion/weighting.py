@@ -109,3 +109,14 @@ class Sigmoid:
         """Return SNR·sigmoid(bias − log SNR) = e^bias/(1 + e^bias·sigma²/alpha²), finite at both ends."""
         scale = torch.as_tensor(self.bias, dtype=level.alpha.dtype).exp()
         return scale * level.alpha.square() / (level.alpha.square() + scale * level.sigma.square())
+
+
+@dataclass(frozen=True)
+class InOutput:
+    """The plain squared error of whatever the network puts out."""
+
+    prediction: Prediction
+
+    def weight(self, level: Level) -> Tensor:
+        """Return the weight of the prediction's own space."""
+        return space_weight(self.prediction, level)
