@@ -13,12 +13,28 @@ from torch import Tensor
 from sfumato.condition import Condition
 from sfumato.diffusion.denoiser import Denoiser, NetworkDenoiser
 from sfumato.diffusion.exact import ExactDenoiser, gaussian
-from sfumato.diffusion.grids import Grid, LogSNRGrid, RhoGrid, UniformGrid
-from sfumato.diffusion.guidance import ClassifierFree
+from sfumato.diffusion.grids import (
+    FittedGrid,
+    Grid,
+    LeadingGrid,
+    LinspacedGrid,
+    LogSNRGrid,
+    QuadraticGrid,
+    RhoGrid,
+    TrailingGrid,
+    UniformGrid,
+)
+from sfumato.diffusion.guidance import AutoGuided, ClassifierFree, ClassifierGuided, Inpainted, Measured
 from sfumato.diffusion.prediction import EDM, Data, Noise, Prediction, Previous, Score, V, Velocity
 from sfumato.diffusion.samplers import (
+    AdamsBashforth,
+    AdaptiveODE,
+    AnnealedLangevin,
+    Churn,
     DPMSolverPP2M,
+    DPMSolverPP3M,
     Euler,
+    EulerMaruyama,
     FixedLevel,
     Heun,
     KappaRule,
@@ -26,7 +42,11 @@ from sfumato.diffusion.samplers import (
     PosteriorMean,
     Renoise,
     Sampler,
+    SDEDPMSolverPP2M,
     Stochastic,
+    predictor_corrector,
+    unipc,
+    unipc_bh1,
 )
 from sfumato.diffusion.schedules import (
     Betas,
@@ -39,13 +59,24 @@ from sfumato.diffusion.schedules import (
     NoiseSteps,
     RectifiedFlow,
     Schedule,
+    SubVP,
     cosine_betas,
 )
 from sfumato.diffusion.thresholding import Dynamic, Static, Threshold, Thresholded
 from sfumato.diffusion.times import ImportanceSteps, LogitNormal, LogNormal, Steps, TimeDensity, Uniform
 from sfumato.diffusion.variance import FixedLarge, FixedSmall, LearnedRange, Variance
 from sfumato.diffusion.view import TimeFree, View, WithLevel
-from sfumato.diffusion.weighting import InData, InEDM, InNoise, InV, InVelocity, MinSNR, Sigmoid, Weighting
+from sfumato.diffusion.weighting import (
+    InData,
+    InEDM,
+    InNoise,
+    InOutput,
+    InV,
+    InVelocity,
+    MinSNR,
+    Sigmoid,
+    Weighting,
+)
 
 STEP_BETAS = (0.05, 0.1, 0.2, 0.15, 0.3, 0.25, 0.4, 0.35, 0.5, 0.45)
 STEP_SIGMAS = (0.1, 0.3, 0.2, 0.5, 0.8, 0.6, 1.5, 2.0, 1.0, 4.0)
@@ -54,6 +85,7 @@ STEP_SIGMAS = (0.1, 0.3, 0.2, 0.5, 0.8, 0.6, 1.5, 2.0, 1.0, 4.0)
 SCHEDULES: dict[str, Schedule] = {
     "linear_vp": LinearVP(),
     "cosine_vp": CosineVP(),
+    "sub_vp": SubVP(),
     "betas": Betas(STEP_BETAS),
     "cosine_betas": cosine_betas(20),
     "linear_betas": LinearBetas(50),
@@ -64,7 +96,7 @@ SCHEDULES: dict[str, Schedule] = {
     "rectified_flow": RectifiedFlow(),
 }
 VARIANCE_PRESERVING = ("linear_vp", "cosine_vp", "betas", "cosine_betas", "linear_betas", "constant_alpha")
-SMOOTH = ("linear_vp", "cosine_vp", "constant_alpha", "geometric_ve", "linear_ve", "rectified_flow")
+SMOOTH = ("linear_vp", "cosine_vp", "sub_vp", "constant_alpha", "geometric_ve", "linear_ve", "rectified_flow")
 """Schedules whose levels are smooth functions of time, on which solvers have their order."""
 NO_SIGNAL_AT_ONE = ("cosine_vp", "rectified_flow")
 
@@ -89,6 +121,7 @@ WEIGHTINGS: dict[str, Weighting] = {
     "min_snr": MinSNR(),
     "in_edm": InEDM(0.7),
     "sigmoid": Sigmoid(-1.0),
+    "in_output": InOutput(EDM(0.7)),
 }
 DENSITIES: dict[str, TimeDensity] = {
     "steps": Steps(10),
@@ -104,7 +137,16 @@ VARIANCES: dict[str, Variance] = {
 }
 VIEWS: dict[str, View] = {"with_level": WithLevel(0.7), "time_free": TimeFree()}
 THRESHOLDS: dict[str, Threshold] = {"static": Static(), "dynamic": Dynamic(0.8)}
-GRIDS: dict[str, Grid] = {"uniform": UniformGrid(), "log_snr": LogSNRGrid(), "rho": RhoGrid()}
+GRIDS: dict[str, Grid] = {
+    "uniform": UniformGrid(),
+    "quadratic": QuadraticGrid(),
+    "trailing": TrailingGrid(),
+    "linspaced": LinspacedGrid(),
+    "leading": LeadingGrid(),
+    "log_snr": LogSNRGrid(),
+    "rho": RhoGrid(),
+    "fitted": FittedGrid((1.0, 0.6, 0.3, 0.1, 0.0)),
+}
 RULES: dict[str, KappaRule] = {
     "ddim": Posterior(0.0),
     "half": Posterior(0.5),
@@ -120,12 +162,43 @@ SAMPLERS: dict[str, Sampler] = {
     "fixed_level": FixedLevel(Renoise()),
     "euler": Euler(),
     "heun": Heun(),
+    "adaptive_ode": AdaptiveODE(),
+    "euler_maruyama": EulerMaruyama(),
+    "churn": Churn(),
+    "predictor_corrector": predictor_corrector(),
+    "langevin": AnnealedLangevin(),
     "dpm_solver_pp_2m": DPMSolverPP2M(),
+    "dpm_solver_pp_3m": DPMSolverPP3M(),
+    "sde_dpm_solver_pp_2m": SDEDPMSolverPP2M(),
+    "unipc_2": unipc(2),
+    "unipc_3": unipc(3),
+    "unipc_bh1": unipc_bh1(2),
+    "adams_bashforth_2": AdamsBashforth(2),
+    "adams_bashforth_3": AdamsBashforth(3),
+    "adams_bashforth_4": AdamsBashforth(4),
 }
 
 
-RANDOM = ("ddpm", "ddpm_large", "renoise", "fixed_level")
+RANDOM = (
+    "ddpm",
+    "ddpm_large",
+    "renoise",
+    "fixed_level",
+    "sde_dpm_solver_pp_2m",
+    "euler_maruyama",
+    "churn",
+    "predictor_corrector",
+    "langevin",
+)
 """The samplers that draw noise on their way, which have no order in the sense of a differential equation."""
+ADAPTIVE = ("adaptive_ode",)
+"""The samplers that keep a tolerance, which have no order either."""
+BETWEEN = ("churn", "adaptive_ode")
+"""The samplers that also ask at times between those of their grid."""
+PARTICULAR = {"langevin": ("geometric_ve", "linear_ve", "noise_steps")}
+"""The samplers that do not go with every schedule, and the schedules they go with."""
+WALKS = [pair for pair in product(SCHEDULES, SAMPLERS) if pair[0] in PARTICULAR.get(pair[1], SCHEDULES)]
+"""Every schedule with every sampler that goes with it."""
 
 
 def halve_or_third(x: Tensor, level: Tensor, condition: Condition | None) -> Tensor:
@@ -138,11 +211,28 @@ def _network(schedule: Schedule) -> NetworkDenoiser:
     return NetworkDenoiser(halve_or_third, schedule, V())
 
 
+def _weaker_network(schedule: Schedule) -> NetworkDenoiser:
+    return NetworkDenoiser(lambda *given: 0.9 * halve_or_third(*given), schedule, V())
+
+
+def _likes_small(x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
+    """A classifier to which every class lies near the origin: log p = −½‖x_t‖², up to a constant."""
+    return -0.5 * x_t.square().flatten(1).sum(1)
+
+
 DENOISERS: dict[str, Callable[[Schedule], Denoiser]] = {
     "network": _network,
     "thresholded": lambda schedule: Thresholded(_network(schedule), Static(), (-0.2, 0.2)),
     "exact": lambda schedule: ExactDenoiser(gaussian(torch.ones(2), torch.eye(2)), schedule),
     "classifier_free": lambda schedule: ClassifierFree(_network(schedule), 3.0),
+    "classifier_guided": lambda schedule: ClassifierGuided(_network(schedule), _likes_small, 2.0),
+    "auto_guided": lambda schedule: AutoGuided(_network(schedule), _weaker_network(schedule), 2.0),
+    "inpainted": lambda schedule: Inpainted(
+        _network(schedule), torch.tensor([0.7, 0.1]), torch.tensor([1, 0])
+    ),
+    "measured": lambda schedule: Measured(
+        _network(schedule), lambda x: x[:, :1], torch.full((1, 1), 0.4), 0.1, 2
+    ),
 }
 
 
@@ -154,10 +244,10 @@ def pair(schedule_name: str, prediction_name: str) -> tuple[Schedule, Prediction
 
 KINDS: dict[str, Mapping[str, Any]] = {
     "level": SCHEDULES,
-    "row": PREDICTIONS,
+    "row": {name: make(SCHEDULES["linear_vp"]) for name, make in PREDICTIONS.items()},
     "weight": WEIGHTINGS,
     "draw": DENSITIES,
-    "std": VARIANCES,
+    "split": VARIANCES,
     "show": VIEWS,
     "clip": THRESHOLDS,
     "times": GRIDS,
