@@ -15,6 +15,7 @@ from sfumato.app.reporting import write_run_report
 from sfumato.app.training_bar import TrainingBar
 from sfumato.data import Dataset, load_data
 from sfumato.data.sources import names
+from sfumato.diffusion.schedules import signal_left
 from sfumato.errors import ConfigError, RunError
 from sfumato.recipes import configure
 from sfumato.runs.config import RunConfig, read_config
@@ -23,6 +24,9 @@ from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, REPORT, Run
 from sfumato.train.budget import Budget
 from sfumato.train.events import Ended, Subscriber
 from sfumato.train.signals import stop_on_signal
+
+LITTLE = 0.1
+"""The share of signal at t = 1 up to which pure noise is close enough to start from."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,12 @@ def introduce(training: Training) -> None:
         f"{len(dataset.held_out):,} held out · recipe [bold]{config.recipe}[/], "
         f"{count / 1e6:.2f} million weights · budget {training.budget}, on {training.accelerator.device}"
     )
+    left = signal_left(training.family.denoiser.schedule, config.data.std)
+    if left > LITTLE:
+        console.print(
+            f"[yellow]note:[/] {left:.0%} of the noisiest state is still signal, but sampling starts from "
+            "none: more steps or more noise in the schedule would leave less"
+        )
 
 
 def finish(training: Training) -> Run:

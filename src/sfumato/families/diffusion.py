@@ -25,13 +25,18 @@ from sfumato.randomness import Noise
 
 PLAYER = "denoiser"
 
+Guide = Callable[[Denoiser], Denoiser]
+"""What wraps a denoiser in guidance, see `diffusion.guidance`."""
+
 
 @dataclass(frozen=True)
 class SamplingOptions:
     """How to walk from noise to a picture.
 
     threshold: keeps estimates of bounded data within its bounds; guidance: 0 ignores the condition, 1 is the
-    conditional model, above 1 goes beyond it; interval: the times (from, to) within which guidance acts.
+    conditional model, above 1 goes beyond it; interval: the times (from, to) within which guidance acts;
+    guides: what leans on the denoiser besides, the first one nearest to it; known: what is said of the
+    picture itself, such as a part of it, which no threshold may change.
     """
 
     sampler: Sampler
@@ -40,6 +45,8 @@ class SamplingOptions:
     threshold: Threshold | None = None
     guidance: float = OFF
     interval: tuple[float, float] = (0.0, 1.0)
+    guides: tuple[Guide, ...] = ()
+    known: tuple[Guide, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,14 +93,19 @@ class Diffusion:
         return replace(self, denoiser=replace(self.denoiser, network=modules[PLAYER]))
 
     def guided(self, options: SamplingOptions) -> Denoiser:
-        """Return the denoiser that sampling asks: guided first, then kept within the data's bounds.
+        """Return the denoiser that sampling asks: guided, kept within the data's bounds, told what is known.
 
-        Raises ConfigError for an interval that is none, and for a threshold of unbounded data.
+        Raises ConfigError for an interval that is none, for a threshold of unbounded data, and where a guide
+        does not fit.
         """
         denoiser: Denoiser = ClassifierFree(self.denoiser, options.guidance, options.interval)
-        if options.threshold is None:
-            return denoiser
-        return Thresholded(denoiser, options.threshold, self.bounds)
+        for guide in options.guides:
+            denoiser = guide(denoiser)
+        if options.threshold is not None:
+            denoiser = Thresholded(denoiser, options.threshold, self.bounds)
+        for guide in options.known:
+            denoiser = guide(denoiser)
+        return denoiser
 
     def frames(
         self, shape: tuple[int, ...], noise: Noise, condition: Condition | None, options: SamplingOptions
@@ -108,7 +120,8 @@ class Diffusion:
             # On its way an exploding sample outgrows the data a hundredfold; shown, it has the data's size.
             level = schedule.level(frame.t)
             shown = frame.x / max(1.0, float(torch.hypot(level.alpha, level.sigma)))
-            if frame.index == frame.steps and level.sigma > 0:
-                # A geometric schedule ends with a little noise; what it lies on is the sample.
+            if frame.index == frame.steps and (level.sigma > 0 or options.known):
+                # A geometric schedule ends with a little noise; what it lies on is the sample. And a solver
+                # errs by a little even where the picture is known.
                 shown = frame.x0
             yield Moment(frame.index, frame.steps, shown, frame.x0, frame.evaluations)

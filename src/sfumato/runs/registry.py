@@ -107,7 +107,16 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "unipc-bh1": samplers.unipc_bh1,
         "adams-bashforth": samplers.AdamsBashforth,
     },
-    "grid": {"uniform": grids.UniformGrid, "log-snr": grids.LogSNRGrid, "rho": grids.RhoGrid},
+    "grid": {
+        "uniform": grids.UniformGrid,
+        "quadratic": grids.QuadraticGrid,
+        "trailing": grids.TrailingGrid,
+        "linspaced": grids.LinspacedGrid,
+        "leading": grids.LeadingGrid,
+        "log-snr": grids.LogSNRGrid,
+        "rho": grids.RhoGrid,
+        "fitted": grids.FittedGrid,
+    },
     "threshold": {"static": thresholding.Static, "dynamic": thresholding.Dynamic, "none": lambda: None},
 }
 

@@ -5,10 +5,13 @@ RUN/checkpoint.safetensors  weights, their averages, the optimiser's state, coun
 RUN/data.json               what was found in the data, skipped files included
 RUN/log.jsonl               losses and speeds over time
 RUN/budget.json             how long it is to be trained
+RUN/grids.json              grids fitted to it, if any
 RUN/report.html             the page about it
+RUN/classifier.safetensors  a classifier of noisy examples, where one was trained (`runs.classifier`)
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,10 @@ import numpy as np
 import torch
 
 from sfumato.errors import RunError
+from sfumato.families.diffusion import Guide
 from sfumato.runs.build import build_family, build_sampling, build_scaling, frozen
 from sfumato.runs.config import RunConfig, parse_config, read_config
+from sfumato.runs.grids import with_fitted_grid
 from sfumato.runs.sampling import Chunk, Request, label_indices, walk
 from sfumato.train.averaging import averaged
 from sfumato.train.budget import Done
@@ -82,18 +87,24 @@ class Run:
         n: int,
         labels: Sequence[str | int] | None = None,
         seed: int = 0,
+        guides: Sequence[Guide] = (),
+        known: Sequence[Guide] = (),
         **options: Any,
     ) -> Request:
         """Describe what to sample; raise ConfigError for what this model cannot do.
 
         labels: class names or numbers, cycled through; seed: of the first image, the next has the next;
-        options: `sampler`, `grid`, `steps` and `guidance`, where they should differ from the run's own.
+        guides, known: see `runs.guides` and `SamplingOptions`; options: `sampler`, `grid`, `steps`,
+        `threshold`, `guidance` and `guidance_interval`, where they should differ from the run's own.
         """
         given = {name: value for name, value in options.items() if value is not None}
         tree = self.config.model_dump(mode="json")
-        config = parse_config({**tree, "sampling": {**tree["sampling"], **given}})
+        settings = with_fitted_grid(self.folder, {**tree["sampling"], **given})
+        config = parse_config({**tree, "sampling": settings})
         chosen = label_indices(labels, self.classes, n)
-        return Request(n, seed, chosen, build_sampling(config, self.family))
+        sampling = replace(build_sampling(config, self.family), guides=tuple(guides), known=tuple(known))
+        self.family.guided(sampling)  # refuses a guide that does not fit, before anything is sampled
+        return Request(n, seed, chosen, sampling)
 
     def walk(self, request: Request, places: range) -> Iterator[Chunk]:
         """Yield the moments of sampling the images at `places` of a request."""

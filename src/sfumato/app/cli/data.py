@@ -13,7 +13,7 @@ def data(
         str,
         typer.Argument(metavar="DATA", help="A built-in name, a folder, a .zip or .tar, an array file."),
     ],
-    out: Annotated[Path | None, typer.Option(help="The contact sheet [default: NAME-sheet.png].")] = None,
+    out: Annotated[Path | None, typer.Option(help="The contact sheet \\[default: NAME-sheet.png].")] = None,
     size: Size = None,
     channels: Channels = None,
     background: Background = None,

@@ -4,17 +4,18 @@ from typing import Annotated
 
 import typer
 
-from sfumato.app.cli.options import Guidance, RunFolder, SamplerName, Seed, Steps
+from sfumato.app.cli.options import GridName, Guidance, RunFolder, SamplerName, Seed, Steps
 
 
 def evaluate(
     run: RunFolder,
     data: Annotated[
-        str | None, typer.Option(help="The real data to compare with [default: what RUN was trained on].")
+        str | None, typer.Option(help="The real data to compare with \\[default: what RUN was trained on].")
     ] = None,
     n: Annotated[int, typer.Option("-n", "--number", min=2, help="How many samples to score.")] = 2000,
     guidance: Guidance = None,
     sampler: SamplerName = None,
+    grid: GridName = None,
     steps: Steps = None,
     seed: Seed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
@@ -29,4 +30,4 @@ def evaluate(
     from sfumato.runs.run import Run
 
     opened = Run.open(run)
-    score_run(opened, data, n, seed, as_json, guidance=guidance, sampler=sampler, steps=steps)
+    score_run(opened, data, n, seed, as_json, guidance=guidance, sampler=sampler, grid=grid, steps=steps)

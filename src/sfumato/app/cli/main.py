@@ -9,11 +9,16 @@ import sys
 import typer
 
 from sfumato import __version__
+from sfumato.app.cli.classifier import classifier
 from sfumato.app.cli.data import data
 from sfumato.app.cli.demo import demo
 from sfumato.app.cli.evaluate import evaluate
+from sfumato.app.cli.fit_grid import fit_grid
+from sfumato.app.cli.likelihood import likelihood
+from sfumato.app.cli.recipes import recipes
 from sfumato.app.cli.sample import sample
 from sfumato.app.cli.train import train
+from sfumato.app.cli.verify import verify
 from sfumato.errors import SfumatoError
 
 app = typer.Typer(
@@ -22,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (demo, train, sample, evaluate, data):
+for verb in (demo, train, sample, classifier, fit_grid, evaluate, likelihood, data, recipes, verify):
     app.command()(verb)
 
 

@@ -11,23 +11,67 @@ Size = Annotated[
 ]
 Channels = Annotated[int | None, typer.Option(help="1 for grey, 3 for colour.")]
 Background = Annotated[
-    str | None, typer.Option(help="The colour behind transparent pictures [default: white].")
+    str | None, typer.Option(help="The colour behind transparent pictures \\[default: white].")
 ]
 HeldOut = Annotated[
     float | None,
-    typer.Option(help="The share held out, where the data has no test split [default: 0.1]."),
+    typer.Option(help="The share held out, where the data has no test split \\[default: 0.1]."),
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**62, help="Image i is made from seed + i.")]
 Labels = Annotated[
     list[str] | None,
-    typer.Option("--label", metavar="L", help="A class by name or number; repeat to cycle [default: all]."),
+    typer.Option("--label", metavar="L", help="A class by name or number; repeat to cycle \\[default: all]."),
 ]
 Guidance = Annotated[
     float | None,
-    typer.Option(min=0, help="0 ignores the label, 1 follows it, more exaggerates it [default: the run's]."),
+    typer.Option(min=0, help="0 ignores the label, 1 follows it, 2 exaggerates it \\[default: the run's]."),
 ]
 SamplerName = Annotated[
     str | None,
-    typer.Option("--sampler", help="ddim, ancestral, renoise, euler, heun or dpm++2m [default: the run's]."),
+    typer.Option(
+        "--sampler",
+        help="Such as ddim, ancestral, heun or dpm++2m; an unknown name lists all \\[default: the run's].",
+    ),
 ]
-Steps = Annotated[int | None, typer.Option(min=1, help="Steps of the sampler [default: the run's].")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Steps of the sampler \\[default: the run's].")]
+GridName = Annotated[
+    str | None,
+    typer.Option(
+        "--grid",
+        help="Such as uniform, trailing, rho, or fitted (sfumato fit-grid makes one); an unknown name lists "
+        "all \\[default: the run's].",
+    ),
+]
+GuidanceInterval = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        metavar="FROM TO", help="The times, 1 is pure noise, within which the label's guidance acts."
+    ),
+]
+ClassifierGuidance = Annotated[
+    float | None,
+    typer.Option(min=0, help="Weight of RUN's classifier (sfumato classifier RUN makes one); 0 is none."),
+]
+Weaker = Annotated[
+    Path | None, typer.Option(metavar="RUN2", help="Lead away from a smaller or less trained run's mistakes.")
+]
+WeakerGuidance = Annotated[
+    float | None, typer.Option(min=0, help="1 is RUN alone, more leads further away \\[default: 2].")
+]
+Threshold = Annotated[
+    str | None,
+    typer.Option(help="static, dynamic or none: how pixels are kept in their range \\[default: the run's]."),
+]
+Inpaint = Annotated[Path | None, typer.Option(metavar="PICTURE", help="A picture to keep part of.")]
+Mask = Annotated[
+    Path | None,
+    typer.Option(metavar="PICTURE", help="White where --inpaint is kept, black where it is made up."),
+]
+SampleFile = Annotated[
+    Path | None,
+    typer.Option(
+        help=".png (grid), .gif (the denoising as a film), .npz (arrays), or no ending (a folder) "
+        "\\[default: RUN/samples.png]."
+    ),
+]
+Prompts = Annotated[list[str] | None, typer.Option(help="What to draw, for a model trained on captions.")]

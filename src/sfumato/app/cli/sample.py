@@ -1,29 +1,45 @@
 """`sfumato sample`: new images from a run folder."""
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from sfumato.app.cli.options import Guidance, Labels, RunFolder, SamplerName, Seed, Steps
+from sfumato.app.cli.options import (
+    ClassifierGuidance,
+    GridName,
+    Guidance,
+    GuidanceInterval,
+    Inpaint,
+    Labels,
+    Mask,
+    Prompts,
+    RunFolder,
+    SampleFile,
+    SamplerName,
+    Seed,
+    Steps,
+    Threshold,
+    Weaker,
+    WeakerGuidance,
+)
 
 
 def sample(
     run: RunFolder,
     n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many images.")] = 100,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help=".png (grid), .gif (the denoising as a film), .npz (arrays), or no ending (a folder) "
-            "[default: RUN/samples.png]."
-        ),
-    ] = None,
+    out: SampleFile = None,
     labels: Labels = None,
-    prompt: Annotated[
-        list[str] | None, typer.Option(help="What to draw, for a model trained on captions.")
-    ] = None,
+    prompt: Prompts = None,
     guidance: Guidance = None,
+    guidance_interval: GuidanceInterval = None,
+    classifier_guidance: ClassifierGuidance = None,
+    weaker: Weaker = None,
+    weaker_guidance: WeakerGuidance = None,
+    inpaint: Inpaint = None,
+    mask: Mask = None,
+    threshold: Threshold = None,
     sampler: SamplerName = None,
+    grid: GridName = None,
     steps: Steps = None,
     seed: Seed = 0,
 ) -> None:
@@ -33,6 +49,7 @@ def sample(
 
     Example: [bold]sfumato sample runs/demo -n 50 --label 3 --guidance 2 --out threes.gif[/]
     """
+    from sfumato.app.guiding import Guidances
     from sfumato.app.sampling import sample_to
     from sfumato.errors import ConfigError
     from sfumato.runs.fitting import accelerator
@@ -41,5 +58,8 @@ def sample(
     opened = Run.open(run, accelerator().device)
     if prompt:
         raise ConfigError("this model was trained without captions: ask for a class with --label.")
-    request = opened.request(n, labels, seed, guidance=guidance, sampler=sampler, steps=steps)
+    wish = Guidances(classifier_guidance, guidance_interval, weaker, weaker_guidance, inpaint, mask)
+    how: dict[str, Any] = {"sampler": sampler, "grid": grid, "steps": steps, "threshold": threshold}
+    how |= {"guidance": guidance, "guidance_interval": guidance_interval}
+    request = opened.request(n, labels, seed, wish.guides(opened), wish.known(opened), **how)
     sample_to(opened, request, out or run / "samples.png")

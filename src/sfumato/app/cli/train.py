@@ -19,9 +19,12 @@ def train(
             "[default with --resume: the run's own].",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The run folder [default: runs/NAME].")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder \\[default: runs/NAME].")] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="images, points, ddpm, cosine or flow [default: what suits the data].")
+        str | None,
+        typer.Option(
+            help="images, ddpm, flow, …: 'sfumato recipes' lists them \\[default: what suits the data]."
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -29,10 +32,10 @@ def train(
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help=f"90s, 5m, 2h, 20000steps or 3000000images [default: {DEFAULT_BUDGET}]."),
+        typer.Option(help=f"90s, 5m, 2h, 20000steps or 3000000images \\[default: {DEFAULT_BUDGET}]."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=2**62, help="Of weights, order and noise [default: 0].")
+        int | None, typer.Option(min=0, max=2**62, help="Of weights, order and noise \\[default: 0].")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
     size: Size = None,

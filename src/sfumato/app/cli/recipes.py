@@ -1,0 +1,12 @@
+"""`sfumato recipes`: what can be trained."""
+
+
+def recipes() -> None:
+    """List the recipes: one experiment each, most of them under the name that its lecture or paper gave it.
+
+    Example: [bold]sfumato recipes[/]
+    """
+    from sfumato.app.console import facts_table, output
+    from sfumato.recipes import RECIPES
+
+    output.print(facts_table(RECIPES.items()))

@@ -1,0 +1,162 @@
+"""The fitted grids of a run, kept beside its weights in RUN/grids.json.
+
+A grid belongs to one model, one sampler and one number of steps: the file is a list of them, a later fit of
+the same pair in place of the earlier. Asked to sample on the grid "fitted", a run looks for its sampler and
+steps here, and where there is none says how to make it.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from torch import Tensor
+
+from sfumato.condition import Condition
+from sfumato.diffusion.denoiser import Denoiser
+from sfumato.diffusion.fitting import BUDGET, Progress, fine_ends, fit_grid, walk
+from sfumato.errors import ConfigError, RunError
+from sfumato.files import write_whole
+from sfumato.randomness import SeededNoise
+from sfumato.runs.registry import Spec, complete
+
+if TYPE_CHECKING:
+    from sfumato.runs.run import Run
+    from sfumato.runs.sampling import Request
+
+GRIDS = "grids.json"
+FITTED = "fitted"
+
+
+class KeptGrid(BaseModel):
+    """A fitted grid, and what it was fitted for and on.
+
+    at: its times; error and default_error: the median distance from the ODE's end points, on it and on the
+    run's own grid, over as many `trajectories` again as it was fitted on.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sampler: Spec
+    steps: int
+    at: tuple[float, ...]
+    guidance: float
+    trajectories: int
+    seed: int
+    error: float
+    default_error: float
+
+
+_LIST = TypeAdapter(list[KeptGrid])
+
+
+def kept_grids(folder: Path) -> list[KeptGrid]:
+    """Read the grids kept with a run, none where none was fitted; raise RunError if the file is damaged."""
+    path = folder / GRIDS
+    if not path.exists():
+        return []
+    try:
+        return _LIST.validate_json(path.read_bytes())
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise RunError(f"{path} holds no fitted grids ({reason}): remove it and fit them again.") from error
+
+
+def keep(folder: Path, grid: KeptGrid) -> None:
+    """Add a grid to those of a run, in place of one for the same sampler and steps."""
+    others = [kept for kept in kept_grids(folder) if (kept.sampler, kept.steps) != (grid.sampler, grid.steps)]
+    rows = [kept.model_dump(mode="json") for kept in [*others, grid]]
+    write_whole(folder / GRIDS, (json.dumps(rows, indent=2) + "\n").encode())
+
+
+def with_fitted_grid(folder: Path, sampling: Mapping[str, Any]) -> dict[str, Any]:
+    """Return sampling settings whose grid, if it is "fitted" and nothing more, is the one kept with the run.
+
+    Raises ConfigError that names the command, where none was fitted for this sampler and number of steps.
+    """
+    if sampling["grid"] not in (FITTED, {"name": FITTED}):
+        return dict(sampling)
+    sampler, steps = complete("sampler", sampling["sampler"]), sampling["steps"]
+    for kept in kept_grids(folder):
+        if (kept.sampler, kept.steps) == (sampler, steps):
+            return {**sampling, "grid": {"name": FITTED, "at": kept.at}}
+    raise ConfigError(
+        f"{folder} keeps no grid fitted for {sampler['name']} at {steps} steps: "
+        f"'sfumato fit-grid {folder} {arguments(sampler, steps)}' fits one."
+    )
+
+
+def arguments(sampler: Spec, steps: int) -> str:
+    """Return what to write on the command line for a sampler and steps.
+
+    A sampler whose options are not its defaults is the run's own, and is not named.
+    """
+    named = f"--sampler {sampler['name']} " if sampler == complete("sampler", sampler["name"]) else ""
+    return f"{named}--steps {steps}"
+
+
+def fit_run_grid(
+    run: "Run",
+    trajectories: int,
+    seed: int,
+    progress: Progress | None = None,
+    budget: int = BUDGET,
+    **options: Any,
+) -> KeptGrid:
+    """Fit a grid for a run, measure it on other starts, and keep it with the run.
+
+    trajectories: how many images, of the seeds from `seed` on, it is fitted on; budget: walks that the search
+    may take; options: `sampler`, `steps` and `guidance`, as for `Run.request`. Raises ConfigError for a
+    sampler that draws noise.
+    """
+    if trajectories < 2:
+        raise ConfigError(f"a grid is fitted on at least 2 trajectories, not {trajectories}")
+    request = run.request(2 * trajectories, seed=seed, **_without_fitted(run, options))
+    settings, schedule = request.options, run.family.denoiser.schedule
+    denoiser = run.family.guided(settings)
+    x, condition = _starts(run, request, range(trajectories))
+    fitted = fit_grid(denoiser, settings.sampler, settings.steps, x, condition, None, budget, progress)
+    judged = _starts(run, request, range(trajectories, 2 * trajectories))
+    ends = fine_ends(denoiser, *judged)
+    errors = [
+        _median_error(denoiser, settings.sampler, judged, grid.times(settings.steps, schedule), ends)
+        for grid in (fitted, settings.grid)
+    ]
+    kept = KeptGrid(
+        sampler=complete("sampler", options.get("sampler") or run.config.sampling.sampler),
+        steps=settings.steps,
+        at=fitted.at,
+        guidance=settings.guidance,
+        trajectories=trajectories,
+        seed=seed,
+        error=errors[0],
+        default_error=errors[1],
+    )
+    keep(run.folder, kept)
+    return kept
+
+
+def _without_fitted(run: "Run", options: Mapping[str, Any]) -> dict[str, Any]:
+    """Compare with a grid that goes with any number of steps, should the run's own be a fitted one."""
+    fitted = run.config.sampling.grid["name"] == FITTED
+    return {**options, "grid": "log-snr"} if fitted else dict(options)
+
+
+def _starts(run: "Run", request: "Request", places: range) -> tuple[Tensor, Condition | None]:
+    """Return the pure noise and the condition of the images at `places` of a request."""
+    noise = SeededNoise([request.seed + place for place in places])
+    x = noise.normal((len(places), *run.config.data.shape)).to(run.device)
+    condition = None
+    if request.labels is not None:
+        condition = Condition.of(label=request.labels[places.start : places.stop]).to(run.device)
+    return x * run.family.denoiser.schedule.prior_std, condition
+
+
+def _median_error(
+    denoiser: Denoiser, sampler: Any, starts: tuple[Tensor, Condition | None], times: Tensor, ends: Tensor
+) -> float:
+    x, condition = starts
+    off = (walk(denoiser, sampler, x, times, condition) - ends).double().flatten(1)
+    return float(torch.median(off.norm(dim=1)))

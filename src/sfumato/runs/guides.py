@@ -1,0 +1,73 @@
+"""Guidance for a run, made from what a user names: its classifier, a weaker run, a picture and a mask.
+
+Each function returns a guide, which `Run.request` takes: what wraps the run's denoiser.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.data.pictures import Form, colour, fit, open_picture
+from sfumato.diffusion.guidance import AutoGuided, ClassifierGuided, Inpainted
+from sfumato.errors import ConfigError, DataError
+from sfumato.families.diffusion import Guide
+from sfumato.runs.classifier import load_classifier
+from sfumato.runs.run import Run
+
+
+def classifier_guide(run: Run, weight: float, interval: tuple[float, float] | None = None) -> Guide:
+    """Return guidance by the run's classifier of noisy examples.
+
+    weight: 0 is none, 1 is Bayes' rule; interval: the times within which it acts, by default the run's.
+    Raises ConfigError for a run without labels, RunError where the classifier is still to be trained.
+    """
+    classifier = load_classifier(run.folder, run.config, run.device)
+    acts = interval or run.config.sampling.guidance_interval
+    return partial(ClassifierGuided, classifier=classifier.log_prob, weight=weight, interval=acts)
+
+
+def weaker_guide(run: Run, weaker: Run, weight: float) -> Guide:
+    """Return auto-guidance by a weaker run, of which 1 is none.
+
+    Raises ConfigError that names the first way in which the two runs see different things.
+    """
+    for what, own, other in (
+        ("shape", run.config.data.shape, weaker.config.data.shape),
+        ("classes", run.classes, weaker.classes),
+        ("scaling", run.scaling, weaker.scaling),
+        ("schedule", run.family.denoiser.schedule, weaker.family.denoiser.schedule),
+    ):
+        if own != other:
+            raise ConfigError(
+                f"{weaker.folder} cannot guide {run.folder}: its {what} is {other}, not {own}. Choose a run "
+                "on the same data and schedule that is smaller or was trained for less time."
+            )
+    return partial(AutoGuided, weaker=weaker.family.denoiser, weight=weight)
+
+
+def inpaint_guide(run: Run, picture: str | Path, mask: str | Path) -> Guide:
+    """Return the guide that keeps `picture` where `mask` is white and lets the run make up the rest.
+
+    Both are cropped and shrunk to the run's pictures as its data was. Raises ConfigError for a run that makes
+    no square pictures, DataError for files that are none.
+    """
+    shape = run.config.data.shape
+    if len(shape) != 3 or shape[1] != shape[2]:
+        raise ConfigError(f"inpainting is for runs that make square pictures; this one makes {shape}.")
+    known = run.scaling.to_model(_read(picture, run, shape[0]))
+    return partial(Inpainted, known=known, mask=_read(mask, run, 1) >= 128)
+
+
+def _read(path: str | Path, run: Run, channels: int) -> Tensor:
+    """Return a picture file in the run's form: uint8 (1, channels, H, W)."""
+    form = Form(run.config.data.shape[1], channels, colour(run.config.data.background))
+    try:
+        pixels = fit(open_picture(Path(path).read_bytes()), form)
+    except FileNotFoundError:
+        raise DataError(f"there is no picture '{path}': name a file that Pillow reads.") from None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"'{path}' is no picture that can be read ({error}).") from error
+    return torch.from_numpy(np.array(pixels))[None]
