@@ -1,5 +1,6 @@
 """The pieces that the docs build run as they stand there, are as short as promised, and are right."""
 
+import importlib
 import math
 import os
 import re
@@ -15,9 +16,11 @@ from sfumato.diffusion.process import corrupt
 from sfumato.diffusion.samplers import sample_frames
 from sfumato.diffusion.schedules import CosineVP, LinearVP
 from sfumato.errors import ConfigError
+from sfumato.recipes import RECIPES
 from sfumato.runs.registry import PIECES, register
 
-TEXT = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
+DOCS = Path(__file__).parents[1] / "docs"
+TEXT = (DOCS / "extending.md").read_text()
 IMPORTS, SCHEDULE, PREDICTION, SAMPLER, USE = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)
 
 
@@ -94,3 +97,28 @@ def test_a_name_that_is_taken_is_refused() -> None:
         register("schedule", "cosine", LinearVP)
     with pytest.raises(ConfigError, match="Unknown kind"):
         register("shedule", "mine", LinearVP)
+
+
+LECTURES = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in (DOCS / "lectures.md").read_text().splitlines()
+    if re.match(r"\| [A-Z]\d", line)
+]
+ROWS = {letter + n for letter, *ns in ("N6789", "R45678", "A567", "H345678", "D12345678") for n in ns}
+
+
+def test_every_row_of_the_lectures_is_there() -> None:
+    assert {row for line in LECTURES for row in line[0].split(", ")} == ROWS
+
+
+@pytest.mark.parametrize("line", LECTURES, ids=lambda line: f"{line[0]}: {line[1]}")
+def test_every_name_of_the_lectures_page_is_real(line: list[str]) -> None:
+    for recipe in re.findall(r"`([^`]+)`", line[2]):
+        assert recipe in RECIPES or recipe.startswith("sfumato ")
+    functions = re.findall(r"`([^`]+)`", line[3])
+    assert functions
+    for function in functions:
+        module, name = function.split(":")
+        assert hasattr(importlib.import_module(f"sfumato.{module}"), name)
+    file, test = re.findall(r"`([^`]+)`", line[4])[0].split("::")
+    assert f"def {test}(" in (DOCS.parent / "tests" / file).read_text()

@@ -17,6 +17,16 @@ RECIPES = {
     "ddpm": "noise prediction on linear betas, sampled step by step as in Ho et al. 2020",
     "cosine": "v prediction on the cosine schedule, sampled by DDIM",
     "flow": "rectified flow: velocity prediction on a straight line, sampled by Heun",
+    "edm": "EDM as published, sampled by Heun",
+    "constant": "lecture N: constant alpha, a network that never sees t, re-noising at one level",
+    "exploding": "lecture H: growing noise, data prediction, re-noising down the levels",
+    "previous": "lecture A: the previous state predicted, and its reverse sampler",
+    "bound": "learned mean and covariance, trained by the variational bound",
+    "hybrid": "the simple loss for the mean, the bound for the variance (improved DDPM)",
+    "ncsn": "score networks at many noise levels, annealed Langevin dynamics",
+    "vp-sde": "the variance preserving SDE, by predictor and corrector",
+    "ve-sde": "the variance exploding SDE, by predictor and corrector",
+    "subvp-sde": "the sub-VP SDE, by predictor and corrector",
 }
 
 
@@ -39,7 +49,9 @@ def configure(
     name = recipe or default_recipe(dataset)
     if name not in RECIPES:
         raise unknown("recipe", name, RECIPES)
-    make: Callable[[Facts], dict[str, object]] = import_module(f"sfumato.recipes.{name}").recipe
+    make: Callable[[Facts], dict[str, object]] = import_module(
+        f"sfumato.recipes.{name.replace('-', '_')}"
+    ).recipe
     facts = data_config(dataset)
     tree = {"recipe": name, "seed": seed, **facts.common(), **make(facts)}
     return parse_config(tree).with_settings(settings)

@@ -5,6 +5,7 @@ DPM-Solver++ 2M walks EDM's own grid.
 """
 
 from sfumato.diffusion.guidance import OFF
+from sfumato.recipes import edm
 from sfumato.recipes.facts import Facts
 
 GUIDANCE = 1.25
@@ -14,9 +15,7 @@ GUIDANCE = 1.25
 def recipe(facts: Facts) -> dict[str, object]:
     """Return the pieces of the recipe."""
     return {
-        "schedule": {"name": "exploding-linear", "sigma_max": 80.0, "sigma_min": 0.002},
-        "prediction": "edm",
-        "weighting": "edm",
+        **edm.recipe(facts),
         "times": {"name": "log-normal", "mean": -0.4, "std": 1.2},
         "sampling": {
             "sampler": "dpm++2m",
