@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,6 +72,12 @@ TWINS |= {value: key for key, value in TWINS.items()}
 """Names that are easily written for each other."""
 
 
+@cache
+def read(path: Path) -> str:
+    """Return the text of a source file as it was when it was first read, whoever edits it meanwhile."""
+    return path.read_text()
+
+
 @dataclass(frozen=True)
 class Mutant:
     """One change: the characters `start` to `end` of a file become `new`."""
@@ -88,8 +95,7 @@ class Mutant:
         return text[: self.start] + self.new + text[self.end :]
 
     def __str__(self) -> str:
-        source = self.path.read_text()
-        before = source.splitlines()[self.line - 1].strip()
+        before = read(self.path).splitlines()[self.line - 1].strip()
         return f"{self.path.relative_to(ROOT)}:{self.line}: {self.old} → {self.new}    in: {before}"
 
 
@@ -97,7 +103,7 @@ class Finder(ast.NodeVisitor):
     """Collects the mutants of one file, leaving out what is not arithmetic."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.text, self.found = path, path.read_text(), list[Mutant]()
+        self.path, self.text, self.found = path, read(path), list[Mutant]()
         lines = self.text.splitlines(keepends=True)
         # Columns of the syntax tree count bytes; the places of a text count characters.
         self.starts = [0]
@@ -247,7 +253,7 @@ class Worker:
         """Plant a mutant and fork a process that runs the laws."""
         self.mutant, self.began = mutant, time.monotonic()
         if mutant:
-            self.copy(mutant.path).write_text(mutant.apply(mutant.path.read_text()))
+            self.copy(mutant.path).write_text(mutant.apply(read(mutant.path)))
         self.process = os.fork()
         if self.process == 0:
             self.judge(check)
@@ -282,7 +288,7 @@ class Worker:
                 os.killpg(self.process, signal.SIGKILL)
             os.waitpid(self.process, 0)
         if self.mutant:
-            self.copy(self.mutant.path).write_text(self.mutant.path.read_text())
+            self.copy(self.mutant.path).write_text(read(self.mutant.path))
         return late or status != 0
 
 

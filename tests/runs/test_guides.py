@@ -1,6 +1,5 @@
 """Guidance of a trained run: what it needs, what it does, and what is refused."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,17 +135,13 @@ def test_a_file_that_is_no_picture_is_refused(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_measurement_is_met_by_a_trained_run(run: Run) -> None:
-    """Its halves' means are asked for, and come out so but for what is cut to bytes at the end.
-
-    The run's own network is for inference; the module behind it keeps gradients.
-    """
+    """Its halves' means are asked for, and come out so but for what is cut to bytes at the end."""
     wanted = torch.tensor([[-0.6, 0.1]])
 
     def means(x: torch.Tensor) -> torch.Tensor:
         return torch.stack([x[:, 0, :, :4].mean((1, 2)), x[:, 0, :, 4:].mean((1, 2))], 1)
 
-    denoiser = replace(run.family.denoiser, network=run.family.module)
-    known = [lambda _: Measured(denoiser, means, wanted, 0.01, 2)]
+    known = [lambda denoiser: Measured(denoiser, means, wanted, 0.01, 2)]
     state, evaluations = last(run, known=known, steps=18)
     assert evaluations == 18 * 3
 

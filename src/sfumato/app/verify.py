@@ -21,7 +21,7 @@ WIDTH = 112
 CAPTION = (
     "order: measured/theory, — where there is none. 5 … 50: the error of the end point, or of the law where "
     "noise is drawn (W2), after at most so many evaluations, — where it never comes to the data's law. "
-    "statistics: the largest difference of a mean or covariance ± its standard error."
+    "statistics: the largest difference of a mean or covariance ± its standard error; refused: as it should."
 )
 GOOD, BAD = "[green]✓[/]", "[bold red]✗[/]"
 
@@ -116,13 +116,13 @@ def by_names(found: Sequence[Finding], *kinds: str) -> dict[tuple[str, ...], lis
 def sampler_table(found: Sequence[Finding], every: bool) -> Table:
     """Return a row for each schedule and sampler, or with `every` for each prediction as well."""
     table = plain("schedule × prediction × sampler", CAPTION)
-    for name in ("schedule", "sampler", "predicted", "order", *map(str, COUNTS), "statistics", ""):
+    for name in ("schedule", "sampler", "predicts", "order", *map(str, COUNTS), "statistics", ""):
         table.add_column(name, justify="right" if name.isdigit() else "left", no_wrap=True)
     for (schedule, sampler), group in by_names(found, "schedule", "sampler").items():
         triples = [f for f in group if f.kind == "triple"]
         laws = [f for f in group if f.kind == "sampler"]
         if not triples and any("refused" in f.law for f in laws):
-            table.add_row(schedule, sampler, "refused, and should be", *[""] * (len(COUNTS) + 2), mark(laws))
+            table.add_row(schedule, sampler, "refused", *["—"] * (len(COUNTS) + 2), mark(laws))
             continue
         cells = walk_cells(laws, sampler)
         if every:
@@ -144,11 +144,16 @@ def walk_cells(laws: Sequence[Finding], sampler: str) -> list[str]:
     cells = [shown if not order or order.passed else f"[red]{shown}[/]"]
     # What a sampler of its own law is off the data's is no error.
     told = errors is not None and THEORY[sampler].accuracy < float("inf")
-    cells += [f"{errors.details[f'error {n}']:.2g}" if told and errors else "—" for n in COUNTS]
+    cells += [short(errors.details[f"error {n}"]) if told and errors else "—" for n in COUNTS]
     if statistics is None:
         return [*cells, "its own law" if "the chain's own law" in by_law else "—"]
     numbers = statistics.details
     return [*cells, f"{numbers['largest_difference']:.2f} ± {numbers['standard_error']:.2f}"]
+
+
+def short(value: float) -> str:
+    """Return a size in five characters."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"[:5] if value >= 1e-3 else f"{value:.0e}"
 
 
 def likelihood_table(found: Sequence[Finding]) -> Table:
@@ -176,5 +181,7 @@ def law_table(found: Sequence[Finding]) -> Table:
     for (kind, law), group in groups.items():
         used = [abs(f.measured - f.expected) / f.tolerance for f in group if f.tolerance]
         worst = f"{max(used):.2g}" if used else "—"
-        table.add_row(kind, law, str(len(group)), str(sum(f.passed for f in group)), worst, mark(group))
+        table.add_row(
+            kind, escape(law), str(len(group)), str(sum(f.passed for f in group)), worst, mark(group)
+        )
     return table

@@ -102,6 +102,6 @@ class Hybrid:
         output = denoiser.output(x_t, t, condition)
         simple = DenoisingLoss(self.weighting).of_output(denoiser, output, x0, eps, t)
         estimate = denoiser.interpret(output, x_t, t)
-        held = replace(estimate, x0=estimate.x0.detach(), eps=estimate.eps.detach())
+        held = replace(estimate, x0=estimate.x0.detach())
         bound = VariationalBound(self.times, self.decoder).of_estimate(denoiser, held, x0, x_t, t)
         return simple + self.share * bound.to(simple)

@@ -70,7 +70,7 @@ def log_mass(low: Tensor, high: Tensor) -> Tensor:
     In the upper tail both values of Φ round to 1, so the interval is mirrored to the lower one first. An
     interval that rounding has closed counts as the narrowest there is.
     """
-    upper = low + high > 0
+    upper = low > 0
     low, high = torch.where(upper, -high, low), torch.where(upper, -low, high)
     log_low, log_high = torch.special.log_ndtr(low), torch.special.log_ndtr(high)
     narrowest = torch.finfo(low.dtype).eps

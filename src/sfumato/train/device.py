@@ -44,11 +44,15 @@ def to_device(value: Tensor, device: torch.device) -> Tensor:
 
 
 def for_inference(network: nn.Module, precision: str) -> Callable[..., Tensor]:
-    """Return `network` as a function that keeps no graph and runs in the given precision, see `autocast`."""
+    """Return `network` as a function that runs in the given precision, see `autocast`.
+
+    It keeps a graph only where an input asks for a gradient, as guidance by a measurement does.
+    """
     device = next(network.parameters()).device
 
     def run(*inputs: object) -> Tensor:
-        with torch.inference_mode(), autocast(device, precision):
+        asked = any(isinstance(value, Tensor) and value.requires_grad for value in inputs)
+        with torch.inference_mode(not (asked and torch.is_grad_enabled())), autocast(device, precision):
             return network(*inputs)
 
     return run
