@@ -81,7 +81,7 @@ def test_a_pattern_that_matches_nothing_is_an_error(capsys):
     assert "no law matches 'hoin'" in capsys.readouterr().err
 
 
-def test_pictures_are_drawn_into_a_folder(tmp_path, capsys, monkeypatch):
+def test_the_pictures_are_drawn(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(lecture_plots, "POINTS", 100)
     assert call("--only", "gaussians", "--plots", tmp_path / "new") == 0
     names = {path.name for path in (tmp_path / "new").iterdir()}

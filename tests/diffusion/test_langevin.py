@@ -202,7 +202,9 @@ def test_pure_noise_has_nothing_to_correct(name):
     ask, x = known(SCHEDULES[name]), randn(1, 2)
     t, s = ask.at(1.0), ask.at(0.8)
     truth = EulerMaruyama().step(ask, x, t, s, FixedNoise(Z), None).x
+    before = ask.evaluations
     assert torch.equal(predictor_corrector().step(ask, x, t, s, FixedNoise(Z), None).x, truth)
+    assert ask.evaluations == before + 1
 
 
 def test_a_corrector_adds_its_rounds_to_the_evaluations_at_every_step():

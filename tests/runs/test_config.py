@@ -30,9 +30,10 @@ def test_every_recipe_builds_on_pictures_and_points(recipe: str) -> None:
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in PIECES for name in PIECES[kind]])
 def test_every_piece_has_a_complete_spec_or_names_what_it_needs(kind: str, name: str) -> None:
     needed = {"betas": {"betas": [0.1, 0.2]}, "exploding-steps": {"sigmas": [0.1, 0.2]}}
+    needed["fitted"] = {"at": [1.0, 0.4, 0.0]}
     needed["standardise"] = {"mean": [0.0], "std": [1.0]}
     spec = complete(kind, {"name": name, **needed.get(name, {})})
-    assert complete(kind, json.loads(json.dumps(spec))) == spec or kind == "scaling" or "betas" in name
+    assert complete(kind, json.loads(json.dumps(spec))) == spec or kind == "scaling" or "betas" in name or name == "fitted"
     given = {
         "sigma_data": 0.5,
         "schedule": LinearVP(),

@@ -9,7 +9,6 @@ import torch
 from sfumato.diffusion.denoiser import NetworkDenoiser
 from sfumato.diffusion.exact import ExactDenoiser
 from sfumato.diffusion.samplers import Euler, Heun, Posterior, Stochastic
-from sfumato.verify.demonstrations import BETAS, MODES, distance_from_gaussian
 from sfumato.verify.law import as_double
 from sfumato.verify.oracle import COVARIANCE, GAUSSIAN, MEAN, MIXTURE, OracleNetwork, randn
 from sfumato.verify.pieces import PAIRS, SAMPLERS, SCHEDULES, pair
@@ -97,16 +96,6 @@ def test_the_oracle_network_knows_times_it_was_not_told(schedule_name, predictio
         # The level fixes the time to 1e-15, and the solve may lose four digits.
         torch.testing.assert_close(value.x0, truth.x0, rtol=1e-9, atol=1e-9)
         torch.testing.assert_close(value.eps, truth.eps, rtol=1e-9, atol=1e-9)
-
-
-def test_distance_from_gaussian_is_that_of_its_definition():
-    # Two far modes under a large beta: the reverse step keeps both, and its Gaussian covers them.
-    far = ((0.5, -2.0, 0.1), (0.5, 2.0, 0.1))
-    # As beta → 1 nothing is learned from x_t: KL of the mixture itself, ½ log(2πe·4.01) − entropy.
-    entropy = math.log(2) + 0.5 * math.log(2 * math.pi * math.e * 0.01)
-    truth = 0.5 * math.log(2 * math.pi * math.e * 4.01) - entropy
-    assert distance_from_gaussian(0.99, far) == pytest.approx(truth, rel=2e-3)
-    assert distance_from_gaussian(BETAS[0], MODES) < 1e-5
 
 
 def test_a_walk_ends_with_its_last_frame():
