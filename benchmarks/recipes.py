@@ -25,6 +25,7 @@ import sfumato
 from sfumato.data import Dataset, load_data
 from sfumato.metrics import evaluate, judge_for
 from sfumato.runs.run import Run
+from sfumato.train.budget import Budget
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -75,10 +76,13 @@ def matrix_rate() -> float:
 
 
 def trained(recipe: str, seed: int, data: Dataset, budget: str, runs: Path) -> Run:
-    """Return the run of a recipe and seed, trained now if it is not there yet."""
-    folder = runs / f"{recipe}-{seed}"
+    """Return the run of a recipe and seed, trained now if it is not there yet for this budget."""
+    folder = runs / f"{recipe}-{seed}-{budget}"
     if (folder / "config.json").exists():
-        return sfumato.open_run(folder)
+        run = sfumato.open_run(folder)
+        if Budget.parse(budget).progress(run.done) < 1:
+            raise SystemExit(f"{folder} was not trained to its end: remove it.")
+        return run
     return sfumato.fit(data, out=folder, recipe=recipe, budget=budget, seed=seed)
 
 

@@ -84,7 +84,7 @@ def test_a_sampler_with_options_of_its_own_has_grids_of_its_own(run: Run) -> Non
 @pytest.mark.parametrize(("sampler", "steps"), [("heun", 4), ("unipc", 7)])
 def test_a_grid_that_was_not_fitted_names_the_command(run: Run, sampler: str, steps: int) -> None:
     keep(run.folder, grid_of(4))
-    command = rf"'sfumato fit-grid \S+ --sampler {sampler} --steps {steps}'"
+    command = rf"'sfumato fit-grid \S+ --sampler {sampler} --steps {steps} --guidance 1'"
     with pytest.raises(ConfigError, match=command):
         run.request(1, sampler=sampler, steps=steps, grid="fitted")
 

@@ -37,7 +37,9 @@ def train_classifier(folder: Path, budget: str, seed: int) -> None:
     accuracy = training.accuracy()
     path = training.save(accuracy)
     done = training.fit.done
-    output.print(f"Trained {done.steps:,} steps in {clock(done.seconds)}; held-out examples read right:")
+    output.print(f"Trained {done.steps:,} steps in {clock(done.seconds)}.")
+    if accuracy:
+        output.print("Held-out examples read right:")
     for ratio, share in accuracy.items():
         output.print(f"  {share:6.1%}  with noise {ratio:g} times the signal")
     output.print(f"  weights  {path}\n  sample   sfumato sample {folder} --classifier-guidance 2")

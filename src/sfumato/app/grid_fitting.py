@@ -20,5 +20,5 @@ def fit_and_keep(run: Run, trajectories: int, seed: int, **options: Any) -> None
     )
     output.print(
         f"kept in {run.folder / GRIDS}; to use it: "
-        f"sfumato sample {run.folder} {arguments(kept.sampler, kept.steps)} --grid fitted"
+        f"sfumato sample {run.folder} {arguments(*kept.way)} --grid fitted"
     )

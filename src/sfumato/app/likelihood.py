@@ -24,7 +24,7 @@ from sfumato.diffusion.denoiser import NetworkDenoiser
 from sfumato.diffusion.likelihood import Dequantised, ExactTrace, FlowLikelihood, Hutchinson, LogLikelihood
 from sfumato.diffusion.times import StepDensity
 from sfumato.errors import ConfigError, DataError
-from sfumato.randomness import SeededNoise
+from sfumato.randomness import SeededNoise, generator
 from sfumato.runs.build import build_decoder
 from sfumato.runs.run import Run
 
@@ -99,7 +99,7 @@ def chain_steps(run: Run, wanted: int | None) -> int:
 
 
 def held_out(run: Run, dataset: Dataset, n: int, seed: int) -> Examples:
-    """Return the first `n` held-out examples; raise DataError where there are none, or of another shape."""
+    """Return `n` held-out examples; raise DataError where there are none, or of another shape."""
     split = dataset.held_out
     if dataset.shape != run.config.data.shape:
         raise DataError(f"this model makes examples of {run.config.data.shape}, not of {dataset.shape}.")
@@ -109,7 +109,9 @@ def held_out(run: Run, dataset: Dataset, n: int, seed: int) -> Examples:
         )
     if len(split) < n:
         console.print(f"[yellow]note:[/] only {len(split):,} examples are held out: all of them are used")
-    values, labels = split.batch(torch.arange(min(n, len(split))))
+    # A folder's examples are sorted by class: the first of them would be one class alone.
+    some = torch.randperm(len(split), generator=generator(seed, "likelihood"))[:n]
+    values, labels = split.batch(some)
     condition = None
     if labels is not None and run.classes and dataset.classes == run.classes:
         condition = Condition.of(label=labels).to(run.device)

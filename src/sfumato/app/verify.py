@@ -143,8 +143,8 @@ def walk_cells(laws: Sequence[Finding], sampler: str) -> list[str]:
     shown = f"{order.measured:.2f}/{order.expected:g}" if order else "—"
     cells = [shown if not order or order.passed else f"[red]{shown}[/]"]
     # What a sampler of its own law is off the data's is no error.
-    told = errors is not None and THEORY[sampler].accuracy < float("inf")
-    cells += [short(errors.details[f"error {n}"]) if told and errors else "—" for n in COUNTS]
+    sizes = errors.details if errors and THEORY[sampler].accuracy < float("inf") else {}
+    cells += [short(sizes[f"error {n}"]) if sizes else "—" for n in COUNTS]
     if statistics is None:
         return [*cells, "its own law" if "the chain's own law" in by_law else "—"]
     numbers = statistics.details

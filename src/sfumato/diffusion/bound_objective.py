@@ -60,12 +60,20 @@ class VariationalBound:
         x_t = corrupt(denoiser.schedule, x0, eps, t)
         return self.of_estimate(denoiser, denoiser.estimate(x_t, t, condition), x0, x_t, t)
 
+    def chain(self, denoiser: NetworkDenoiser) -> Chain:
+        """Return the chain whose bound this is; raise ConfigError where its schedule makes none."""
+        steps = step_density(self.times).steps
+        return Chain(denoiser.schedule, steps, denoiser.variance, self.decoder)
+
+    def check(self, denoiser: NetworkDenoiser) -> None:
+        """Refuse a schedule that makes no chain."""
+        self.chain(denoiser)
+
     def of_estimate(
         self, denoiser: NetworkDenoiser, estimate: Estimate, x0: Tensor, x_t: Tensor, t: Tensor
     ) -> Tensor:
         """Return the same when the estimate at `x_t` is known: (B,)."""
-        density = step_density(self.times)
-        chain = Chain(denoiser.schedule, density.steps, denoiser.variance, self.decoder)
+        density, chain = step_density(self.times), self.chain(denoiser)
         index = (as_time(t) * density.steps).round()
         nats = chain.term(estimate, x0, x_t, index)
         probability = density.probabilities(denoiser.schedule).to(t.device)[index.long() - 1]
@@ -88,6 +96,15 @@ class Hybrid:
         step_density(self.times)
         if not self.share > 0:
             raise ConfigError(f"the bound's share must be above 0, not {self.share}")
+
+    def check(self, denoiser: NetworkDenoiser) -> None:
+        """Refuse a schedule that makes no chain, and a model without a variance for the bound to teach."""
+        VariationalBound(self.times, self.decoder).check(denoiser)
+        if denoiser.variance.outputs == 1:
+            raise ConfigError(
+                "the hybrid's bound teaches a variance, and this model has none of its own: set "
+                "variance=learned, or objective=denoising."
+            )
 
     def __call__(
         self,

@@ -15,6 +15,7 @@ from sfumato.condition import Condition
 from sfumato.diffusion.denoiser import NetworkDenoiser
 from sfumato.diffusion.process import corrupt
 from sfumato.diffusion.weighting import Weighting, space_weight
+from sfumato.errors import ConfigError
 
 
 class Objective(Protocol):
@@ -29,6 +30,10 @@ class Objective(Protocol):
         condition: Condition | None = None,
     ) -> Tensor:
         """Return the loss of each example: (B,); x0, eps: (B, ...), t: (B,) in (0, 1]."""
+        ...
+
+    def check(self, denoiser: NetworkDenoiser) -> None:
+        """Raise ConfigError for a denoiser to which this objective cannot teach all it puts out."""
         ...
 
 
@@ -49,6 +54,14 @@ class DenoisingLoss:
         """Return the loss of each example: (B,); x0, eps: (B, ...), t: (B,) in (0, 1]."""
         x_t = corrupt(denoiser.schedule, x0, eps, t)
         return self.of_output(denoiser, denoiser.output(x_t, t, condition), x0, eps, t)
+
+    def check(self, denoiser: NetworkDenoiser) -> None:
+        """Refuse a variance, which this loss never sees."""
+        if denoiser.variance.outputs > 1:
+            raise ConfigError(
+                "the denoising loss teaches no variance: for variance=learned use the recipe 'hybrid' or "
+                "'bound', or set objective=hybrid and times=steps."
+            )
 
     def of_output(
         self, denoiser: NetworkDenoiser, output: Tensor, x0: Tensor, eps: Tensor, t: Tensor

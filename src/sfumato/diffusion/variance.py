@@ -78,8 +78,8 @@ class LearnedRange:
         """Return small^(1 − v)·large^v, by logarithms; raise ConfigError where there is no v."""
         if fraction is None:
             raise ConfigError(
-                "this model has not learned a variance: train it with --set variance=learned, or sample it "
-                "with 'ancestral' or 'ancestral-large'."
+                "this model has not learned a variance: sample it with 'ancestral' or 'ancestral-large', or "
+                "train the recipe 'hybrid' or 'bound'."
             )
         log_small, log_large = expand(small.log(), fraction), expand(large.log(), fraction)
         return (log_small + fraction * (log_large - log_small)).exp()

@@ -8,7 +8,6 @@ That of vectors is the trunk of the perceptron.
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sfumato.condition import Condition
 from sfumato.nets.blocks import ChannelNorm, ResidualBlock
 from sfumato.nets.embedding import LevelEmbedding
 from sfumato.nets.mlp import ResidualLayer
@@ -18,7 +17,7 @@ SMALLEST_SIDE = 4
 
 
 class PictureEncoder(nn.Module):
-    """The network: (x: (B, C, H, W), level: (B,), condition, which it does not see) -> (B, outputs).
+    """The network: (x: (B, C, H, W), level: (B,)) -> (B, outputs).
 
     channels: C; outputs: how many numbers; widths: channels of each level, finest first.
     """
@@ -36,7 +35,7 @@ class PictureEncoder(nn.Module):
         self.norm = ChannelNorm()
         self.head = nn.Linear(width, outputs)
 
-    def forward(self, x: Tensor, level: Tensor, condition: Condition | None = None) -> Tensor:
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
         """Return (B, outputs); an odd side is halved upwards."""
         embedding = F.silu(self.level(level))
         h = self.stem(x)
@@ -48,7 +47,7 @@ class PictureEncoder(nn.Module):
 
 
 class VectorEncoder(nn.Module):
-    """The network: (x: (B, D), level: (B,), condition, which it does not see) -> (B, outputs).
+    """The network: (x: (B, D), level: (B,)) -> (B, outputs).
 
     dimensions: D; outputs: how many numbers; width: of the hidden layers; layers: how many.
     """
@@ -60,7 +59,7 @@ class VectorEncoder(nn.Module):
         self.layers = nn.ModuleList(ResidualLayer(width) for _ in range(layers))
         self.head = nn.Linear(width, outputs)
 
-    def forward(self, x: Tensor, level: Tensor, condition: Condition | None = None) -> Tensor:
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
         """Return (B, outputs)."""
         embedding, h = F.silu(self.level(level)), self.stem(x)
         for layer in self.layers:

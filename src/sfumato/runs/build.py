@@ -1,5 +1,7 @@
 """From a configuration to the model it describes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +12,7 @@ from sfumato.data.scaling import Scaling
 from sfumato.diffusion.decoder import ContinuousGaussian, Decoder, DiscretisedGaussian
 from sfumato.diffusion.denoiser import NetworkDenoiser
 from sfumato.diffusion.guidance import OFF
-from sfumato.diffusion.samplers import check_sampler
+from sfumato.diffusion.samplers import check_sampler, check_variance
 from sfumato.errors import ConfigError
 from sfumato.families.diffusion import PLAYER, Diffusion, SamplingOptions
 from sfumato.randomness import generator
@@ -33,12 +35,18 @@ def build_decoder(scaling: Scaling) -> Decoder:
     return DiscretisedGaussian((high - low) / 255, scaling.bounds)
 
 
+@contextmanager
+def seeded_weights(seed: int, purpose: str) -> Iterator[None]:
+    """Fence in and seed the draws of torch's initialisers, which know no generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.random.set_rng_state(generator(seed, purpose).get_state())
+        yield
+
+
 def build_network(config: RunConfig, outputs: int) -> nn.Module:
     """Build the network with initial weights that depend on the seed alone."""
     shape = build("network", config.network, {})
-    with torch.random.fork_rng(devices=[]):
-        # torch's initialisers know no generator: their draws are fenced in and seeded.
-        torch.random.set_rng_state(generator(config.seed, "weights").get_state())
+    with seeded_weights(config.seed, "weights"):
         network = shape.build(config.data.shape, len(config.data.classes), outputs)
     memory = torch.channels_last if len(config.data.shape) == 3 else torch.contiguous_format
     return network.to(memory_format=memory)
@@ -55,6 +63,7 @@ def build_family(config: RunConfig) -> Diffusion:
     denoiser = NetworkDenoiser(
         network, *(context[kind] for kind in ("schedule", "prediction", "view", "variance"))
     )
+    context["objective"].check(denoiser)
     return Diffusion(
         module=network,
         denoiser=denoiser,
@@ -73,6 +82,7 @@ def build_sampling(config: RunConfig, family: Diffusion) -> SamplingOptions:
     sampling, schedule = config.sampling, family.denoiser.schedule
     sampler, grid = (build(kind, getattr(sampling, kind), {}) for kind in ("sampler", "grid"))
     check_sampler(sampler, schedule)
+    check_variance(sampler, family.denoiser.variance)
     grid.times(sampling.steps, schedule)
     if sampling.guidance != OFF:
         _require_guidable(config)

@@ -19,7 +19,7 @@ from sfumato.errors import ConfigError, RunError
 from sfumato.families.noisy_classifier import PLAYER, NoisyClassifier
 from sfumato.nets.encoder import PictureEncoder, VectorEncoder
 from sfumato.randomness import generator
-from sfumato.runs.build import build_family, build_scaling
+from sfumato.runs.build import build_family, build_scaling, seeded_weights
 from sfumato.runs.config import RunConfig
 from sfumato.runs.fitting import Examples, accelerator
 from sfumato.train.averaging import Averages
@@ -41,9 +41,7 @@ def build_classifier(config: RunConfig, seed: int = 0) -> NoisyClassifier:
     if not classes:
         raise ConfigError("this run was trained without labels, so there is nothing to classify.")
     encoder = PictureEncoder if len(shape) == 3 else VectorEncoder
-    with torch.random.fork_rng(devices=[]):
-        # torch's initialisers know no generator: their draws are fenced in and seeded.
-        torch.random.set_rng_state(generator(seed, "classifier").get_state())
+    with seeded_weights(seed, "classifier"):
         network: nn.Module = encoder(shape[0], classes)
     family = build_family(config)
     return NoisyClassifier(network, network, family.denoiser.schedule, family.denoiser.view, family.times)
@@ -93,7 +91,9 @@ class ClassifierTraining:
         count = min(len(self.dataset.held_out), MOST_HELD_OUT)
         if not count:
             return {}
-        batch = Examples(self.dataset.held_out, self._scaling, self.device)(torch.arange(count))
+        # A folder's examples are sorted by class: the first of them would be one class alone.
+        some = torch.randperm(len(self.dataset.held_out), generator=generator(0, "accuracy"))[:count]
+        batch = Examples(self.dataset.held_out, self._scaling, self.device)(some)
         assert batch.condition is not None
         family, found = self.family.with_modules(self.averages.modules()), {}
         for number, ratio in enumerate(RATIOS):

@@ -1,8 +1,8 @@
 """The fitted grids of a run, kept beside its weights in RUN/grids.json.
 
-A grid belongs to one model, one sampler and one number of steps: the file is a list of them, a later fit of
-the same pair in place of the earlier. Asked to sample on the grid "fitted", a run looks for its sampler and
-steps here, and where there is none says how to make it.
+A grid belongs to one model, one sampler, one number of steps and one weight of guidance: the file is a list
+of them, a later fit in place of an earlier one of the same. Asked to sample on the grid "fitted", a run looks
+for its own here, and where there is none says how to make it.
 """
 
 import json
@@ -48,6 +48,11 @@ class KeptGrid(BaseModel):
     error: float
     default_error: float
 
+    @property
+    def way(self) -> tuple[Spec, int, float]:
+        """The sampler, steps and guidance it is for."""
+        return self.sampler, self.steps, self.guidance
+
 
 _LIST = TypeAdapter(list[KeptGrid])
 
@@ -65,8 +70,8 @@ def kept_grids(folder: Path) -> list[KeptGrid]:
 
 
 def keep(folder: Path, grid: KeptGrid) -> None:
-    """Add a grid to those of a run, in place of one for the same sampler and steps."""
-    others = [kept for kept in kept_grids(folder) if (kept.sampler, kept.steps) != (grid.sampler, grid.steps)]
+    """Add a grid to those of a run, in place of one for the same way of sampling."""
+    others = [kept for kept in kept_grids(folder) if kept.way != grid.way]
     rows = [kept.model_dump(mode="json") for kept in [*others, grid]]
     write_whole(folder / GRIDS, (json.dumps(rows, indent=2) + "\n").encode())
 
@@ -78,23 +83,23 @@ def with_fitted_grid(folder: Path, sampling: Mapping[str, Any]) -> dict[str, Any
     """
     if sampling["grid"] not in (FITTED, {"name": FITTED}):
         return dict(sampling)
-    sampler, steps = complete("sampler", sampling["sampler"]), sampling["steps"]
+    way = complete("sampler", sampling["sampler"]), sampling["steps"], sampling["guidance"]
     for kept in kept_grids(folder):
-        if (kept.sampler, kept.steps) == (sampler, steps):
+        if kept.way == way:
             return {**sampling, "grid": {"name": FITTED, "at": kept.at}}
     raise ConfigError(
-        f"{folder} keeps no grid fitted for {sampler['name']} at {steps} steps: "
-        f"'sfumato fit-grid {folder} {arguments(sampler, steps)}' fits one."
+        f"{folder} keeps no grid fitted for {way[0]['name']} at {way[1]} steps and guidance {way[2]:g}: "
+        f"'sfumato fit-grid {folder} {arguments(*way)}' fits one."
     )
 
 
-def arguments(sampler: Spec, steps: int) -> str:
-    """Return what to write on the command line for a sampler and steps.
+def arguments(sampler: Spec, steps: int, guidance: float) -> str:
+    """Return what to write on the command line for a way of sampling.
 
     A sampler whose options are not its defaults is the run's own, and is not named.
     """
     named = f"--sampler {sampler['name']} " if sampler == complete("sampler", sampler["name"]) else ""
-    return f"{named}--steps {steps}"
+    return f"{named}--steps {steps} --guidance {guidance:g}"
 
 
 def fit_run_grid(

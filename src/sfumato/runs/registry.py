@@ -120,6 +120,9 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
     "threshold": {"static": thresholding.Static, "dynamic": thresholding.Dynamic, "none": lambda: None},
 }
 
+FROM_OTHERS = ("prediction", "view", "variance", "weighting", "times", "objective")
+"""The kinds whose pieces may be made from the data's facts and from other pieces."""
+
 GIVEN = ("sigma_data", "schedule", "prediction", "weighting", "times", "decoder")
 """Parameters that a run fills in from its data and its other pieces, wherever a piece has them."""
 
@@ -183,7 +186,7 @@ def complete(kind: str, spec: str | Mapping[str, Any]) -> Spec:
     for key, parameter in known.items():
         if key in given:
             whole[key] = _checked(kind, name, key, given[key], parameter.annotation)
-        elif key in GIVEN:
+        elif key in GIVEN and kind in FROM_OTHERS:
             continue
         elif parameter.default is not parameter.empty:
             whole[key] = parameter.default
@@ -196,6 +199,6 @@ def build(kind: str, spec: Mapping[str, Any], context: Context) -> Any:
     """Build the piece that a complete spec describes; what is in `context` goes to pieces that ask for it."""
     options = {key: value for key, value in spec.items() if key != "name"}
     for key in parameters(kind, spec["name"]):
-        if key in GIVEN:
+        if key in GIVEN and kind in FROM_OTHERS:
             options.setdefault(key, context[key])
     return PIECES[kind][spec["name"]](**options)

@@ -38,8 +38,8 @@ class Finding:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; a number that is not finite becomes None."""
         plain = asdict(self)
-        for key in ("measured", "expected", "tolerance"):
-            plain[key] = plain[key] if math.isfinite(plain[key]) else None
+        for place, keys in ((plain, ("measured", "expected", "tolerance")), (plain["details"], self.details)):
+            place.update({key: place[key] if math.isfinite(place[key]) else None for key in keys})
         return plain
 
     def __str__(self) -> str:

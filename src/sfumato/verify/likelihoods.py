@@ -7,7 +7,7 @@ smaller variance is too narrow by half at the cleanest steps, however short they
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +27,7 @@ from sfumato.diffusion.schedules import (
 )
 from sfumato.diffusion.variance import FixedLarge, Variance
 from sfumato.randomness import Noise, generator
+from sfumato.verify.oracle import BlockNoise
 from sfumato.verify.pieces import SCHEDULES
 
 STEPS = (10, 30, 100, 300, 1000)
@@ -50,17 +51,6 @@ def power_law_mixture(dimensions: int, components: int = 10, seed: int = 0) -> G
     axes, _ = torch.linalg.qr(torch.randn(shape, generator=draws, dtype=torch.float64))
     means = spectrum.sqrt() * torch.randn(shape[:2], generator=draws, dtype=torch.float64)
     return GaussianMixture(weights / weights.sum(), means, axes, (0.3 * spectrum).expand(shape[:2]))
-
-
-class BlockNoise:
-    """One generator for a whole batch, in float64."""
-
-    def __init__(self, seed: int) -> None:
-        self._generator = generator(seed, "likelihoods")
-
-    def normal(self, shape: Sequence[int]) -> Tensor:
-        """Draw standard normal noise of `shape`."""
-        return torch.randn(*shape, generator=self._generator, dtype=torch.float64)
 
 
 @dataclass(frozen=True)

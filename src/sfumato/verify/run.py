@@ -119,9 +119,8 @@ def chosen_tasks(pattern: str | None) -> list[Task]:
     """Return the tasks that a pattern picks, all of them without one; raise ConfigError where none is."""
     tasks = [task for task in all_tasks() if pattern is None or task.matches(pattern)]
     if not tasks:
-        raise ConfigError(
-            f"no law matches '{pattern}': try a law or a piece, as 'heun', 'process' or 'sampler * ddim'."
-        )
+        names = ", ".join(dict.fromkeys(word for task in all_tasks() for word in task.title.split()))
+        raise ConfigError(f"no law matches '{pattern}': choose from {names}; or a pattern: 'sampler * ddim'.")
     return tasks
 
 

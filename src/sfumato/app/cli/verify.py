@@ -12,7 +12,7 @@ def verify(
     ] = False,
     only: Annotated[
         str | None,
-        typer.Option(help="Only the laws of this name or piece: 'heun', 'process', 'sampler * ddim'."),
+        typer.Option(help="Only this schedule, sampler or group of laws: heun, process, 'sampler * ddim'."),
     ] = None,
     plots: Annotated[
         Path | None, typer.Option(help="Draw the lectures' demonstrations into this folder as well.")

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from sfumato.diffusion.prediction import Estimate
 from sfumato.diffusion.process import posterior_scales, transition_scales
-from sfumato.diffusion.samplers.base import Question, Scales, Step
+from sfumato.diffusion.samplers.base import Question, Sampler, Scales, Step
 from sfumato.diffusion.variance import FixedLarge, LearnedRange, Variance
 from sfumato.errors import ConfigError
 from sfumato.randomness import Noise
@@ -115,6 +115,16 @@ class FixedLevel:
         estimate = ask(x_t, level)
         x = estimate.x0 if s.sigma == 0 else recombine(self.rule, estimate, level, level, noise)
         return Step(x, estimate.x0, level)
+
+
+def check_variance(sampler: Sampler, variance: Variance) -> None:
+    """Refuse a sampler that takes its noise from a variance which the model has not learned."""
+    rule = sampler.rule if isinstance(sampler, Stochastic) else None
+    if isinstance(rule, PosteriorMean) and rule.variance.outputs > variance.outputs:
+        raise ConfigError(
+            "this model has not learned a variance: sample it with 'ancestral' or 'ancestral-large', or "
+            "train the recipe 'hybrid' or 'bound'."
+        )
 
 
 def ddim() -> Stochastic:
