@@ -36,7 +36,7 @@ class Denoiser(Protocol):
         ...
 
     def evaluations(self, t: float, condition: Condition | None = None) -> int:
-        """Return how often a network runs for one estimate at `t` under `condition`."""
+        """Return how often networks run for one estimate at `t` under `condition`, forward or backward."""
         ...
 
 

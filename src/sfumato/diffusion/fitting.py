@@ -130,7 +130,7 @@ def fit_grid(
         if progress:
             progress(min(walks, budget), budget)
         end = walk(denoiser, sampler, x, layout.place(p), condition)
-        return (end - ends).double().flatten(1)
+        return (end - ends).cpu().double().flatten(1)
 
     def loss(p: Tensor) -> float:
         return mean_log_error(residuals(p))

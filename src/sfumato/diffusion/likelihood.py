@@ -150,7 +150,9 @@ class FlowLikelihood:
 
         def move(theta: Tensor, state: Tensor) -> Tensor:
             nonlocal products
-            at = ask.at(float(time_of_log_snr(schedule, -2 * as_time(theta).tan().log())))
+            # The solver's guess of a first step may look beyond the last angle, where nothing may be asked.
+            turned = as_time(theta.cpu()).clamp(max=float(angle(last)))
+            at = ask.at(float(time_of_log_snr(schedule, -2 * turned.tan().log())))
             y = state[:, :-1].reshape(x0.shape)
             velocity, trace = value_and_trace(lambda y: turning(ask, y, at), y, directions)
             products += len(directions)

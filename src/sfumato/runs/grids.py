@@ -163,5 +163,5 @@ def _median_error(
     denoiser: Denoiser, sampler: Any, starts: tuple[Tensor, Condition | None], times: Tensor, ends: Tensor
 ) -> float:
     x, condition = starts
-    off = (walk(denoiser, sampler, x, times, condition) - ends).double().flatten(1)
+    off = (walk(denoiser, sampler, x, times, condition) - ends).cpu().double().flatten(1)
     return float(torch.median(off.norm(dim=1)))

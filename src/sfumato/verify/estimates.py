@@ -114,13 +114,14 @@ def denoiser_laws() -> Iterator[Finding]:
         for name, build in DENOISERS.items():
             subject = Subject("denoiser", {"denoiser": name, "schedule": schedule_name})
             denoiser = build(schedule)
-            worst = 0.0
+            off = []
             for t in asked_times(schedule, 6):
                 level, x_t = schedule.level(t), randn(4, 2)
                 estimate = denoiser.estimate(x_t, t, WITH)
                 seen = level.alpha * estimate.x0 + level.sigma * estimate.eps
-                worst = max(worst, float(((seen - x_t) / seen.abs().clamp(min=1)).abs().max()))
-            yield subject.below("alpha·x0 + sigma·eps = x_t", worst, 1e-8)
+                off.append(((seen - x_t) / seen.abs().clamp(min=1)).abs().max())
+            # A tensor's maximum keeps what is not a number.
+            yield subject.below("alpha·x0 + sigma·eps = x_t", float(torch.stack(off).max()), 1e-8)
 
 
 def shown(x: Tensor, level: Tensor, condition: Condition | None) -> Tensor:
@@ -193,7 +194,7 @@ def classifier_laws(schedule: LinearVP | CosineVP, x_t: Tensor) -> Iterator[Find
         yield subject.equal("Bayes' rule for x0", value.x0, wanted.x0, 1e-8)
         yield subject.equal("Bayes' rule for eps", value.eps, wanted.eps, 1e-8)
     counts = [guided.evaluations(when, what) for when, what in ((0.5, WITH), (0.95, WITH), (0.5, None))]
-    yield subject.equal("evaluations", as_double(counts), as_double([2, 1, 1]))
+    yield subject.equal("evaluations", as_double(counts), as_double([3, 1, 1]))
 
 
 def measurement_laws(schedule: LinearVP | CosineVP, x_t: Tensor) -> Iterator[Finding]:

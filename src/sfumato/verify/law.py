@@ -59,7 +59,7 @@ class Subject:
         self, law: str, measured: float, expected: float, tolerance: float, **details: float
     ) -> Finding:
         """Find `measured` within `tolerance` of `expected`."""
-        passed = abs(measured - expected) <= tolerance
+        passed = math.isfinite(measured) and abs(measured - expected) <= tolerance
         return Finding(self.kind, self.pieces, law, measured, expected, tolerance, passed, details)
 
     def below(self, law: str, measured: float, largest: float, **details: float) -> Finding:

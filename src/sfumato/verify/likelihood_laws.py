@@ -7,10 +7,10 @@ from itertools import pairwise
 from sfumato.diffusion.likelihood import ExactTrace, Hutchinson, Trace
 from sfumato.diffusion.schedules import signal_left
 from sfumato.verify.law import Finding, Subject
-from sfumato.verify.likelihoods import LITTLE_SIGNAL, TOLERANCE, bound_row, flow_row
+from sfumato.verify.likelihoods import MOST_SIGNAL_LEFT, TOLERANCE, bound_row, flow_row
 from sfumato.verify.pieces import SCHEDULES, SMOOTH
 
-FLOWS = tuple(name for name in SMOOTH if signal_left(SCHEDULES[name]) < LITTLE_SIGNAL)
+FLOWS = tuple(name for name in SMOOTH if signal_left(SCHEDULES[name]) < MOST_SIGNAL_LEFT)
 """Schedules whose ODE can be followed from end to end to a tolerance, and ends in pure noise."""
 CHAIN_LENGTHS = (10, 30, 100, 300)
 

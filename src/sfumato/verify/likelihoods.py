@@ -33,7 +33,7 @@ from sfumato.verify.pieces import SCHEDULES
 STEPS = (10, 30, 100, 300, 1000)
 START_RATIO = 1e-3
 """The noise over the signal at which a path starts: far below the spread of the mixture in any direction."""
-LITTLE_SIGNAL = 0.03
+MOST_SIGNAL_LEFT = 0.03
 """Where more than this is left at t = 1, pure noise is another distribution than the flow's end."""
 TOLERANCE = 0.01
 """Bits per dimension that a likelihood may be off, beside three standard errors."""

@@ -222,13 +222,13 @@ def own_law(subject: Subject, schedule_name: str, name: str) -> Iterator[Finding
     times = LogSNRGrid().times(6, schedule)
     m, v = 0.0, schedule.prior_std**2
     visited = times if name == "renoise" else torch.cat([torch.ones(6).double(), times[-1:]])
-    for t, s in pairwise(visited):
-        at, to = schedule.level(t), schedule.level(s)
-        gain = float(at.alpha * variance / (at.alpha**2 * variance + at.sigma**2))
-        m = float(to.alpha) * (mean + gain * (m - float(at.alpha) * mean))
-        v = (float(to.alpha) * gain) ** 2 * v + float(to.sigma) ** 2
-    if name == "fixed_level" and not ends_clean(schedule):
-        return
+    scales = [(float(level.alpha), float(level.sigma)) for level in map(schedule.level, visited)]
+    if name == "fixed_level":
+        scales[-1] = (1.0, 0.0)  # its last estimate is the sample, whatever noise the schedule ends with
+    for (alpha_t, sigma_t), (alpha_s, sigma_s) in pairwise(scales):
+        gain = alpha_t * variance / (alpha_t**2 * variance + sigma_t**2)
+        m = alpha_s * (mean + gain * (m - alpha_t * mean))
+        v = (alpha_s * gain) ** 2 * v + sigma_s**2
     value = law_of_walk(SAMPLERS[name], schedule, times, DATA, (0.0, schedule.prior_std**2))
     yield subject.equal("the chain's own law", as_double(value[:2]), as_double([m, v]))
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from sfumato.diffusion.denoiser import NetworkDenoiser
 from sfumato.diffusion.exact import ExactDenoiser
-from sfumato.verify.law import Finding, Subject, deviation
+from sfumato.verify.law import Finding, Subject, as_double, deviation
 from sfumato.verify.oracle import MIXTURE, BlockNoise, OracleNetwork, randn
 from sfumato.verify.pieces import PAIRS, SAMPLERS, SCHEDULES, pair
 from sfumato.verify.samplers import COUNTS, walk_times
@@ -40,4 +40,6 @@ def triple_laws(schedule_name: str, name: str) -> Iterator[Finding]:
             denoiser = NetworkDenoiser(network, schedule, prediction)
             off[steps] = deviation(walk(denoiser, sampler, x, times, BlockNoise(1)).x, truth[steps])
         details = {f"difference {count}": off[len(times)] for count, times in by_count.items()}
-        yield subject.below("the walk of the exact denoiser", max(off.values()), ROUNDING, **details)
+        yield subject.below(
+            "the walk of the exact denoiser", float(as_double(list(off.values())).max()), ROUNDING, **details
+        )

@@ -62,5 +62,5 @@ class ClassifierGuided(Intermittent):
         return gradient
 
     def evaluations(self, t: float, condition: Condition | None = None) -> int:
-        """Return the wrapped denoiser's count, and 1 for the classifier's gradient where it acts."""
-        return self.denoiser.evaluations(t, condition) + self._acts(t, condition)
+        """Return the wrapped denoiser's count, and the classifier's two passes where it acts."""
+        return self.denoiser.evaluations(t, condition) + 2 * self._acts(t, condition)

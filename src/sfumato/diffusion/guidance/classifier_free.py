@@ -44,11 +44,14 @@ class ClassifierFree(Intermittent):
 
     def estimate(self, x_t: Tensor, t: Tensor, condition: Condition | None = None) -> Estimate:
         """Ask with and without the condition; `t` must be one time for the whole batch."""
-        conditional = self.denoiser.estimate(x_t, t, condition)
         if condition is None or not self._acts(float(t), condition):
-            return conditional
-        return extrapolate(self.denoiser.estimate(x_t, t, condition.drop_all()), conditional, self.weight)
+            return self.denoiser.estimate(x_t, t, condition)
+        free = self.denoiser.estimate(x_t, t, condition.drop_all())
+        if self.weight == 0:
+            return free
+        return extrapolate(free, self.denoiser.estimate(x_t, t, condition), self.weight)
 
     def evaluations(self, t: float, condition: Condition | None = None) -> int:
-        """Return twice the wrapped denoiser's count where guidance acts."""
-        return self.denoiser.evaluations(t, condition) * (2 if self._acts(t, condition) else 1)
+        """Return twice the wrapped denoiser's count where both of its answers are needed."""
+        both = self.weight != 0 and self._acts(t, condition)
+        return self.denoiser.evaluations(t, condition) * (2 if both else 1)

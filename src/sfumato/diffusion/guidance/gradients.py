@@ -15,12 +15,12 @@ from torch import Tensor
 from sfumato.diffusion.schedules import Schedule, time_of_log_snr
 
 LEAST_SIGNAL = 1e-3
-"""The least alpha/sigma at which a gradient is divided by alpha."""
+"""The least alpha by which a gradient is divided."""
 
 
 def with_signal(schedule: Schedule, t: Tensor) -> Tensor:
     """Return `t`: () or (B,), or where it has too little signal the nearest time that has enough."""
-    faint = schedule.level(t).snr < LEAST_SIGNAL**2
+    faint = schedule.level(t).alpha < LEAST_SIGNAL
     if not bool(faint.any()):
         return t
     least = torch.full_like(t, 2 * math.log(LEAST_SIGNAL), dtype=torch.float64)

@@ -13,7 +13,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from sfumato.diffusion.process import transition_scales
@@ -62,6 +61,6 @@ class Churn:
         """Return the level at t̂ >= t, or `t` itself where no noise is added."""
         if self.gamma == 0 or t.alpha == 0 or not self.s_min <= t.sigma / t.alpha <= self.s_max:
             return t
-        log_snr = torch.as_tensor(t.level.log_snr) - 2 * math.log1p(self.gamma)
+        log_snr = t.level.log_snr - 2 * math.log1p(self.gamma)
         up = float(time_of_log_snr(ask.schedule, log_snr))
         return ask.at(up) if up > t.t else t

@@ -48,6 +48,8 @@ class Posterior:
 
     def coefficients(self, t: Scales, s: Scales, estimate: Estimate) -> tuple[float, float | Tensor]:
         """Return (c, kappa) with c² + kappa² = sigma_s²."""
+        if self.eta == 0:
+            return s.sigma, 0.0
         kappa = self.eta * float(posterior_scales(s.level, t.level)[2])
         return math.sqrt(max(s.sigma**2 - kappa**2, 0.0)), kappa
 
@@ -63,7 +65,7 @@ class Renoise:
 
 @dataclass(frozen=True)
 class PosteriorMean:
-    """The posterior's mean, and the deviation that `variance` says; none at a step to the clean end."""
+    """The posterior's mean, and the deviation that `variance` says; none where s has no noise."""
 
     variance: Variance
 
@@ -113,7 +115,7 @@ class FixedLevel:
         """Go once around at the first step's level, which is remembered."""
         level = memory or t
         estimate = ask(x_t, level)
-        x = estimate.x0 if s.sigma == 0 else recombine(self.rule, estimate, level, level, noise)
+        x = estimate.x0 if s.t == 0 else recombine(self.rule, estimate, level, level, noise)
         return Step(x, estimate.x0, level)
 
 

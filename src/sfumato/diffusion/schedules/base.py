@@ -1,7 +1,8 @@
 """What every schedule offers: a level for each time, and the time of a level.
 
 A schedule is a map t in [0, 1] -> Level. It may touch the ends (alpha = 0 at t = 1, sigma = 0 at t = 0);
-`t_min` is the cleanest time at which a network is ever asked, so every ratio stays finite there.
+`t_min` is the cleanest time that a network is trained at, so every ratio stays finite there; only grids that
+place their steps in time, and not in noise, may come between it and the clean end.
 """
 
 from typing import Protocol
@@ -17,7 +18,7 @@ class Schedule(Protocol):
 
     @property
     def t_min(self) -> float:
-        """The cleanest time at which a network is asked, in [0, 1)."""
+        """The cleanest time at which a network is trained, in [0, 1)."""
         ...
 
     @property
