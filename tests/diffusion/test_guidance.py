@@ -65,6 +65,7 @@ def test_outside_its_interval_the_conditional_model_stands_alone(interval, acts)
 
 def test_off_runs_the_network_once():
     assert ClassifierFree(DENOISER, 1.0).evaluations(0.6, CONDITION) == 1
+    assert ClassifierFree(DENOISER, 0.0).evaluations(0.6, CONDITION) == 1
     assert ClassifierFree(ClassifierFree(DENOISER, 2.0), 2.0).evaluations(0.6, CONDITION) == 4
 
 

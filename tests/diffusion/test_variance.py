@@ -174,6 +174,18 @@ def test_stale_noise_never_moves():
     close(frames[-1].x, single)
 
 
+@pytest.mark.parametrize("name", ["cosine_vp", "rectified_flow", "geometric_ve"])
+def test_one_level_ends_on_its_estimate_without_signal_at_1_or_with_noise_at_0(name):
+    schedule, x = SCHEDULES[name], SCHEDULES[name].prior_std * randn(3, 3)
+    denoiser = ExactDenoiser(gaussian(MEAN, COVARIANCE), schedule)
+    times = torch.linspace(1, 0, 4, dtype=torch.float64)
+    stale = list(sample_frames(denoiser, fixed_level_stale(), x, times, BlockNoise(0)))
+    close(stale[-1].x, denoiser.estimate(x, number(1.0)).x0)
+    fresh = list(sample_frames(denoiser, fixed_level(), x, times, BlockNoise(0)))[-1]
+    assert bool(fresh.x.isfinite().all())
+    assert torch.equal(fresh.x, fresh.x0)
+
+
 def test_fresh_noise_at_one_level_goes_on():
     _, single, frames = at_one_level(fixed_level())
     close(frames[1].x0, single)

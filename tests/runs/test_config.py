@@ -14,7 +14,7 @@ from sfumato.diffusion.times import Steps
 from sfumato.diffusion.weighting import InNoise
 from sfumato.errors import ConfigError, RunError
 from sfumato.recipes import RECIPES, configure
-from sfumato.runs.build import build_family
+from sfumato.runs.build import build_family, build_sampling
 from sfumato.runs.config import parse_config, read_config
 from sfumato.runs.registry import PIECES, build, complete
 
@@ -68,6 +68,34 @@ def test_every_piece_has_a_complete_spec_or_names_what_it_needs(kind: str, name:
 def test_a_bad_setting_is_named(setting: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         build_family(configure(digits(), settings=(setting,)))
+
+
+FALLS_NOT = 'sampling.grid={"name": "fitted", "at": [1, 0.5, 0.6, 0]}'
+
+
+@pytest.mark.parametrize(
+    ("source", "recipe", "settings", "words"),
+    [
+        ("digits", "ddpm", ("variance=learned",), "teaches no variance"),
+        ("digits", "hybrid", ("variance=small",), "set variance=learned"),
+        ("digits", "hybrid", ("schedule=exploding",), "starts at the data"),
+        ("digits", "hybrid", ("times=uniform",), "times=steps"),
+        ("digits", "ddpm", ("sampling.sampler=ancestral-learned",), "has not learned a variance"),
+        ("digits", "ddpm", ("sampling.sampler=langevin",), "annealed Langevin.*exploding"),
+        ("digits", "ddpm", ("schedule=flow",), "Noise prediction cannot be used with RectifiedFlow"),
+        ("digits", "ncsn", ("schedule=flow",), "Score prediction cannot be used with RectifiedFlow"),
+        ("digits", "flow", (FALLS_NOT, "sampling.steps=3"), "fall"),
+        ("moons", "points", ("sampling.threshold=static",), "bounded data"),
+        ("moons", "points", ("sampling.threshold=dynamic",), "bounded data"),
+    ],
+)
+def test_what_cannot_work_is_refused_where_it_is_built(
+    source: str, recipe: str, settings: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        config = configure(sfumato.load_data(source), recipe, settings=settings)
+        build_sampling(config, build_family(config))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_piece_named_alone_takes_its_own_defaults() -> None:
