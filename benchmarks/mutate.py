@@ -332,6 +332,8 @@ def preload() -> None:
 
     with contextlib.suppress(ImportError):
         import torchdiffeq  # noqa: F401
+    with contextlib.suppress(ImportError):
+        from diffusers import DDPMScheduler  # noqa: F401
     torch.set_num_threads(1)
 
 

@@ -18,14 +18,20 @@ from sfumato.diffusion.likelihood import (
 from sfumato.diffusion.schedules import LinearBetas, LinearVP, RectifiedFlow, signal_left
 from sfumato.errors import ConfigError
 from sfumato.randomness import SeededNoise
-from sfumato.verify.likelihoods import LITTLE_SIGNAL, clean_log_prob, first_time, flow_row, power_law_mixture
+from sfumato.verify.likelihoods import (
+    MOST_SIGNAL_LEFT,
+    clean_log_prob,
+    first_time,
+    flow_row,
+    power_law_mixture,
+)
 from sfumato.verify.pieces import SCHEDULES, SMOOTH
 
 from .helpers import COVARIANCE, MEAN, BlockNoise, FixedNoise, close, number, randn
 
 GAUSSIAN = gaussian(MEAN, COVARIANCE)
 CLEAN = RectifiedFlow().level(0.0)
-NOISY_ENDS = [name for name in SMOOTH if signal_left(SCHEDULES[name]) < LITTLE_SIGNAL]
+NOISY_ENDS = [name for name in SMOOTH if signal_left(SCHEDULES[name]) < MOST_SIGNAL_LEFT]
 
 
 def test_the_schedules_are_those_of_the_table():

@@ -95,7 +95,7 @@ def test_evaluations_are_the_network_runs_there_were(name, conditioned, monkeypa
     denoiser = DENOISERS[name](SCHEDULES["linear_vp"])
     frames = list(sample_frames(denoiser, SAMPLERS["euler"], randn(4, 2), times, BlockNoise(0), condition))
     # The exact denoiser and the classifier have no network here, and count as if they had.
-    without = {"exact": 3, "classifier_guided": 3 if conditioned else 0}
+    without = {"exact": 3, "classifier_guided": 6 if conditioned else 0}
     assert frames[-1].evaluations == len(runs) + without.get(name, 0)
 
 
