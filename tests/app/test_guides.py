@@ -46,11 +46,11 @@ def test_a_classifier_is_trained_and_used(run: Path, tmp_path: Path, capsys) -> 
     code, said = call(capsys, "classifier", run, "--budget", "15steps")
     assert code == 0
     assert "% with noise 0.1 times the signal" in said
-    assert call(capsys, *sample, "--classifier-guidance", "2")[1].count("6 network evaluations") == 1
+    assert call(capsys, *sample, "--classifier-guidance", "2")[1].count("9 network evaluations") == 1
     assert "3 network evaluations" in call(capsys, *sample, "--classifier-guidance", "0")[1]
     # The last two of three questions lie outside.
     interval = ("--guidance-interval", "0.9", "1")
-    assert "4 network evaluations" in call(capsys, *sample, "--classifier-guidance", "2", *interval)[1]
+    assert "5 network evaluations" in call(capsys, *sample, "--classifier-guidance", "2", *interval)[1]
     assert "4 network evaluations" in call(capsys, *sample, "--guidance", "2", *interval)[1]
 
 
