@@ -425,3 +425,24 @@ def test_times_that_are_no_steps_are_refused(build):
 def test_a_hybrid_without_the_bound_is_refused(share):
     with pytest.raises(ConfigError, match="above 0"):
         Hybrid(Steps(), DENSITY, InNoise(), share)
+
+
+def test_objectives_refuse_what_they_cannot_teach():
+    fixed, taught = NetworkDenoiser(lambda x, *_: x, LinearVP(), V()), learned(LinearVP())
+    noisy = NetworkDenoiser(lambda x, *_: x, SCHEDULES["geometric_ve"], V(), variance=LearnedRange())
+    simple, bound_alone = DenoisingLoss(InNoise()), VariationalBound(Steps(5), DENSITY)
+    hybrid = Hybrid(Steps(5), DENSITY, InNoise())
+    for objective, denoiser in (
+        (simple, fixed),
+        (bound_alone, fixed),
+        (bound_alone, taught),
+        (hybrid, taught),
+    ):
+        objective.check(denoiser)
+    with pytest.raises(ConfigError, match="teaches no variance"):
+        simple.check(taught)
+    with pytest.raises(ConfigError, match="variance=learned"):
+        hybrid.check(fixed)
+    for objective in (bound_alone, hybrid):
+        with pytest.raises(ConfigError, match="starts at the data"):
+            objective.check(noisy)

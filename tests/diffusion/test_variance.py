@@ -13,11 +13,14 @@ from sfumato.diffusion.grids import UniformGrid
 from sfumato.diffusion.prediction import Data, Estimate, Noise, Previous
 from sfumato.diffusion.process import posterior
 from sfumato.diffusion.samplers import (
+    Heun,
+    Posterior,
     PosteriorMean,
     Question,
     Stochastic,
     ancestral_large,
     ancestral_learned,
+    check_variance,
     fixed_level,
     fixed_level_stale,
     sample_frames,
@@ -245,3 +248,11 @@ def test_a_previous_state_lies_at_least_one_step_before(steps):
 def test_a_known_variance_leaves_the_estimate_without_a_fraction():
     denoiser = NetworkDenoiser(lambda x, level, condition: x, LinearVP(), Noise())
     assert denoiser.estimate(randn(1, 2), number(0.5)).variance_fraction is None
+
+
+def test_a_learned_variance_is_sampled_only_where_one_was_learned():
+    check_variance(ancestral_learned(), LearnedRange())
+    for sampler in (ancestral_large(), Stochastic(Posterior(1.0)), fixed_level(), Heun()):
+        check_variance(sampler, FixedSmall())
+    with pytest.raises(ConfigError, match="has not learned a variance"):
+        check_variance(ancestral_learned(), FixedLarge())
