@@ -38,7 +38,8 @@ def deviations(schedule: Schedule, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor
     step's stands in for it (Ho et al. 2020 and Nichol & Dhariwal 2021 do so in their code).
     """
     level_s, level_t = schedule.level(s), schedule.level(t)
-    level_u = schedule.level((2 * t - s).clamp(max=1))
+    # Only a step to s = 0 needs the next one, which ends at 2t.
+    level_u = schedule.level((2 * t).clamp(max=1))
     small, after = posterior_scales(level_s, level_t)[2], posterior_scales(level_t, level_u)[2]
     large = transition_scales(level_s, level_t)[1]
     small = torch.where(small > 0, small, after)
