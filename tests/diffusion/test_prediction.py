@@ -17,7 +17,7 @@ from sfumato.diffusion.prediction import (
     solve,
 )
 from sfumato.diffusion.process import corrupt, marginal
-from sfumato.diffusion.schedules import ConstantAlpha, LinearVE
+from sfumato.diffusion.schedules import ConstantAlpha, LinearVE, RectifiedFlow
 from sfumato.errors import ConfigError
 from sfumato.verify.pieces import PAIRS, REFUSED, SCHEDULES, pair
 
@@ -145,3 +145,17 @@ def test_edm_is_uncorrelated_with_what_the_network_sees(schedule):
 def test_edm_refuses_data_without_spread(sigma_data):
     with pytest.raises(ConfigError, match="sigma_data"):
         EDM(sigma_data)
+
+
+def test_a_score_without_noise_is_refused():
+    class Touching(RectifiedFlow):
+        """A line whose clean end is asked about, and whose noisy end is not reached."""
+
+        t_min = 0.0
+
+        def level(self, t):
+            return super().level(0.9 * torch.as_tensor(t, dtype=torch.float64))
+
+    with pytest.raises(ConfigError, match="Score prediction cannot be used with Touching: at t = 0"):
+        check(Score(), Touching())
+    check(V(), Touching())
