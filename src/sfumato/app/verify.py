@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
@@ -17,7 +17,7 @@ from sfumato.verify.run import Task, chosen_tasks, findings, where
 from sfumato.verify.samplers import COUNTS
 from sfumato.verify.theory import THEORY
 
-WIDTH = 112
+WIDTH = 120
 CAPTION = (
     "order: measured/theory, — where there is none. 5 … 50: the error of the end point, or of the law where "
     "noise is drawn (W2), after at most so many evaluations, — where it never comes to the data's law. "
@@ -97,6 +97,7 @@ def plain(title: str, caption: str = "") -> Table:
         caption_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
+        collapse_padding=True,
     )
 
 
@@ -117,7 +118,10 @@ def sampler_table(found: Sequence[Finding], every: bool) -> Table:
     """Return a row for each schedule and sampler, or with `every` for each prediction as well."""
     table = plain("schedule × prediction × sampler", CAPTION)
     for name in ("schedule", "sampler", "predicts", "order", *map(str, COUNTS), "statistics", ""):
-        table.add_column(name, justify="right" if name.isdigit() else "left", no_wrap=True)
+        # No figure is cut short: what does not fit is the terminal's to wrap.
+        table.add_column(
+            name, justify="right" if name.isdigit() else "left", no_wrap=True, min_width=max(len(name), 5)
+        )
     for (schedule, sampler), group in by_names(found, "schedule", "sampler").items():
         triples = [f for f in group if f.kind == "triple"]
         laws = [f for f in group if f.kind == "sampler"]
