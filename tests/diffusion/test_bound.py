@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
+from sfumato.condition import Condition
 from sfumato.diffusion.bound import (
     BoundTerms,
     Chain,
@@ -446,3 +447,25 @@ def test_objectives_refuse_what_they_cannot_teach():
     for objective in (bound_alone, hybrid):
         with pytest.raises(ConfigError, match="starts at the data"):
             objective.check(noisy)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [DenoisingLoss(InNoise()), VariationalBound(Steps(5), DENSITY), Hybrid(Steps(5), DENSITY, InNoise())],
+    ids=lambda objective: type(objective).__name__,
+)
+def test_every_objective_runs_the_network_once_at_the_noisy_sample(objective):
+    seen = []
+
+    def network(x, level, condition):
+        seen.append((x, condition))
+        return pair(x, level, condition)
+
+    pair, schedule = Pair(torch.float64), LinearVP()
+    denoiser = NetworkDenoiser(network, schedule, V(), variance=LearnedRange())
+    x0, eps, t = randn(4, 3), randn(4, 3, seed=1), torch.tensor([0.2, 0.4, 0.6, 1.0], dtype=torch.float64)
+    condition = Condition.of(label=torch.arange(4))
+    assert objective(denoiser, x0, eps, t, condition).shape == (4,)
+    [(x_t, shown)] = seen
+    close(x_t, corrupt(schedule, x0, eps, t))
+    assert shown is condition

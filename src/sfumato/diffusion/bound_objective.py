@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from sfumato.condition import Condition
 from sfumato.diffusion.bound import Chain, bits_per_dimension
 from sfumato.diffusion.decoder import Decoder
 from sfumato.diffusion.denoiser import NetworkDenoiser
 from sfumato.diffusion.level import as_time
-from sfumato.diffusion.objective import DenoisingLoss
+from sfumato.diffusion.objective import DenoisingLoss, Objective
 from sfumato.diffusion.prediction import Estimate
 from sfumato.diffusion.process import corrupt
 from sfumato.diffusion.times import StepDensity, TimeDensity
@@ -36,7 +35,7 @@ def step_density(times: TimeDensity) -> StepDensity:
 
 
 @dataclass(frozen=True)
-class VariationalBound:
+class VariationalBound(Objective):
     """The bound without its prior term, in bits per dimension.
 
     times: the density of the steps that t comes from; decoder: the likelihood at step 1.
@@ -48,17 +47,12 @@ class VariationalBound:
     def __post_init__(self) -> None:
         step_density(self.times)
 
-    def __call__(
-        self,
-        denoiser: NetworkDenoiser,
-        x0: Tensor,
-        eps: Tensor,
-        t: Tensor,
-        condition: Condition | None = None,
+    def of_output(
+        self, denoiser: NetworkDenoiser, output: Tensor, x0: Tensor, eps: Tensor, t: Tensor
     ) -> Tensor:
         """Return an unbiased estimate of the bound of each example: (B,); t: (B,), ends of steps."""
         x_t = corrupt(denoiser.schedule, x0, eps, t)
-        return self.of_estimate(denoiser, denoiser.estimate(x_t, t, condition), x0, x_t, t)
+        return self.of_estimate(denoiser, denoiser.interpret(output, x_t, t), x0, x_t, t)
 
     def chain(self, denoiser: NetworkDenoiser) -> Chain:
         """Return the chain whose bound this is; raise ConfigError where its schedule makes none."""
@@ -81,7 +75,7 @@ class VariationalBound:
 
 
 @dataclass(frozen=True)
-class Hybrid:
+class Hybrid(Objective):
     """The simple loss, and a thousandth of the bound for the variance.
 
     times: a density of steps; weighting: of the simple loss; share: lambda.
@@ -106,18 +100,12 @@ class Hybrid:
                 "variance=learned, or objective=denoising."
             )
 
-    def __call__(
-        self,
-        denoiser: NetworkDenoiser,
-        x0: Tensor,
-        eps: Tensor,
-        t: Tensor,
-        condition: Condition | None = None,
+    def of_output(
+        self, denoiser: NetworkDenoiser, output: Tensor, x0: Tensor, eps: Tensor, t: Tensor
     ) -> Tensor:
         """Return the loss of each example: (B,); t: (B,), ends of steps."""
-        x_t = corrupt(denoiser.schedule, x0, eps, t)
-        output = denoiser.output(x_t, t, condition)
         simple = DenoisingLoss(self.weighting).of_output(denoiser, output, x0, eps, t)
+        x_t = corrupt(denoiser.schedule, x0, eps, t)
         estimate = denoiser.interpret(output, x_t, t)
         held = replace(estimate, x0=estimate.x0.detach())
         bound = VariationalBound(self.times, self.decoder).of_estimate(denoiser, held, x0, x_t, t)

@@ -6,8 +6,8 @@ It is computed on the network's output o against a·x0 + b·eps, which is the sa
 nothing is divided by a small number: ‖x0 − x̂0‖² = (sigma/determinant)²·‖o − (a·x0 + b·eps)‖².
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 from torch import Tensor
 
@@ -18,30 +18,8 @@ from sfumato.diffusion.weighting import Weighting, space_weight
 from sfumato.errors import ConfigError
 
 
-class Objective(Protocol):
-    """What a denoiser is trained to make small."""
-
-    def __call__(
-        self,
-        denoiser: NetworkDenoiser,
-        x0: Tensor,
-        eps: Tensor,
-        t: Tensor,
-        condition: Condition | None = None,
-    ) -> Tensor:
-        """Return the loss of each example: (B,); x0, eps: (B, ...), t: (B,) in (0, 1]."""
-        ...
-
-    def check(self, denoiser: NetworkDenoiser) -> None:
-        """Raise ConfigError for a denoiser to which this objective cannot teach all it puts out."""
-        ...
-
-
-@dataclass(frozen=True)
-class DenoisingLoss:
-    """The squared error under a weighting of the noise levels."""
-
-    weighting: Weighting
+class Objective(ABC):
+    """What a denoiser is trained to make small: a function of what its network puts out, run once."""
 
     def __call__(
         self,
@@ -55,6 +33,23 @@ class DenoisingLoss:
         x_t = corrupt(denoiser.schedule, x0, eps, t)
         return self.of_output(denoiser, denoiser.output(x_t, t, condition), x0, eps, t)
 
+    @abstractmethod
+    def of_output(
+        self, denoiser: NetworkDenoiser, output: Tensor, x0: Tensor, eps: Tensor, t: Tensor
+    ) -> Tensor:
+        """Return the loss of each example when the network has put out `output` at its x_t: (B,)."""
+
+    @abstractmethod
+    def check(self, denoiser: NetworkDenoiser) -> None:
+        """Raise ConfigError for a denoiser to which this objective cannot teach all it puts out."""
+
+
+@dataclass(frozen=True)
+class DenoisingLoss(Objective):
+    """The squared error under a weighting of the noise levels."""
+
+    weighting: Weighting
+
     def check(self, denoiser: NetworkDenoiser) -> None:
         """Refuse a variance, which this loss never sees."""
         if denoiser.variance.outputs > 1:
@@ -66,7 +61,7 @@ class DenoisingLoss:
     def of_output(
         self, denoiser: NetworkDenoiser, output: Tensor, x0: Tensor, eps: Tensor, t: Tensor
     ) -> Tensor:
-        """Return the loss of each example when the network has put out `output`: (B,)."""
+        """Return the weighted mean of the squared error over the entries of each example: (B,)."""
         level = denoiser.schedule.level(t)
         prediction, _ = denoiser.variance.split(output)
         error = prediction - denoiser.prediction.row(level).of(x0, eps)
