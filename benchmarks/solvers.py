@@ -27,7 +27,7 @@ from torch import Tensor
 
 from sfumato.diffusion.exact import ExactDenoiser, GaussianMixture
 from sfumato.diffusion.fitting import fit_grid, walk
-from sfumato.diffusion.samplers import DPMSolverPP2M, DPMSolverPP3M, Sampler, unipc, unipc_bh1
+from sfumato.diffusion.samplers import DPMSolverPP, Sampler, unipc, unipc_bh1
 from sfumato.diffusion.schedules import LinearVE
 from sfumato.randomness import generator
 
@@ -35,8 +35,8 @@ COUNTS = (5, 8, 10, 20)
 DIMENSIONS, COMPONENTS, STARTS = 64, 10, 64
 SCHEDULE = LinearVE(SIGMA_MAX, SIGMA_MIN)
 OURS: dict[str, Sampler] = {
-    "dpm++2m": DPMSolverPP2M(),
-    "dpm++3m": DPMSolverPP3M(),
+    "dpm++2m": DPMSolverPP(2),
+    "dpm++3m": DPMSolverPP(3),
     "unipc 2": unipc(2),
     "unipc 3": unipc(3),
     "unipc-bh1 2": unipc_bh1(2),

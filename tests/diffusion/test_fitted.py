@@ -9,7 +9,7 @@ from sfumato.diffusion.exact import ExactDenoiser, GaussianMixture, gaussian
 from sfumato.diffusion.fitting import STARTS, Layout, fine_ends, fit_grid, walk
 from sfumato.diffusion.grids import FittedGrid, LogSNRGrid, RhoGrid, UniformGrid
 from sfumato.diffusion.least_squares import mean_log_error, minimise
-from sfumato.diffusion.samplers import DPMSolverPP2M, Heun, ancestral, ddim, unipc
+from sfumato.diffusion.samplers import DPMSolverPP, Heun, ancestral, ddim, unipc
 from sfumato.diffusion.schedules import Betas, LinearVE
 from sfumato.errors import ConfigError
 from sfumato.verify.pieces import SCHEDULES
@@ -103,7 +103,7 @@ def test_the_middle_of_two_steps_is_where_a_scan_finds_it():
         ("linear_ve", ddim(), 0.6),
         ("linear_ve", unipc(2), 0.6),
         ("cosine_vp", Heun(), 0.4),
-        ("cosine_vp", DPMSolverPP2M(), 0.7),
+        ("cosine_vp", DPMSolverPP(2), 0.7),
     ],
     ids=["ddim", "unipc", "heun", "2m"],
 )

@@ -9,7 +9,7 @@ from sfumato.diffusion.exact import ExactDenoiser, GaussianMixture, gaussian
 from sfumato.diffusion.grids import RhoGrid
 from sfumato.diffusion.guidance import AutoGuided, ClassifierFree, ClassifierGuided, Inpainted, Measured
 from sfumato.diffusion.prediction import V
-from sfumato.diffusion.samplers import DPMSolverPP2M, Heun, sample_frames
+from sfumato.diffusion.samplers import DPMSolverPP, Heun, sample_frames
 from sfumato.diffusion.samplers.base import Particular
 from sfumato.diffusion.schedules import CosineVP, LinearVE, LinearVP, RectifiedFlow
 from sfumato.diffusion.variance import LearnedRange
@@ -383,7 +383,7 @@ def test_what_is_known_comes_out_as_it_went_in(name, sampler):
 def sampled(guide, n=2000):
     """Samples by a fine solver: what is left of the difference to the truth is the guide's own."""
     times = RhoGrid().times(40, guide.schedule)
-    return last_x(guide, DPMSolverPP2M(), guide.schedule.prior_std * randn(n, 3), times)
+    return last_x(guide, DPMSolverPP(2), guide.schedule.prior_std * randn(n, 3), times)
 
 
 def test_inpainting_is_biased_and_measuring_is_not():

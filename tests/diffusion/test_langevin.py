@@ -10,7 +10,7 @@ from sfumato.diffusion.exact import ExactDenoiser, GaussianMixture, gaussian
 from sfumato.diffusion.grids import LogSNRGrid, UniformGrid
 from sfumato.diffusion.samplers import (
     AnnealedLangevin,
-    DPMSolverPP2M,
+    DPMSolverPP,
     EulerMaruyama,
     PredictorCorrector,
     Question,
@@ -221,10 +221,10 @@ def test_a_corrector_adds_its_rounds_to_the_evaluations_at_every_step():
 
 
 def test_the_predictor_keeps_its_memory():
-    ask, x, sampler = known(LinearVP()), randn(1, 2), PredictorCorrector(DPMSolverPP2M())
+    ask, x, sampler = known(LinearVP()), randn(1, 2), PredictorCorrector(DPMSolverPP(2))
     first = sampler.step(ask, x, ask.at(0.8), ask.at(0.6), FixedNoise(Z), None)
     remembered = sampler.step(ask, first.x, ask.at(0.6), ask.at(0.5), FixedNoise(Z), first.memory)
-    alone = DPMSolverPP2M().step(
+    alone = DPMSolverPP(2).step(
         ask,
         moved(
             first.x, ask(first.x, ask.at(0.6)).eps, ask.at(0.6).sigma, corrector_size(0.6, 0.5), FixedNoise(Z)

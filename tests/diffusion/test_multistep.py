@@ -11,12 +11,14 @@ from sfumato.diffusion.level import expand
 from sfumato.diffusion.prediction import Estimate
 from sfumato.diffusion.samplers import (
     AdamsBashforth,
-    DPMSolverPP3M,
+    DPMSolverPP,
     Posterior,
     Question,
     SDEDPMSolverPP2M,
     Stochastic,
     UniPC,
+    dpm_2m,
+    dpm_3m,
     unipc,
     unipc_bh1,
 )
@@ -106,7 +108,7 @@ def test_the_newest_points_are_remembered():
 
 def test_3m_is_exact_where_the_estimate_is_a_parabola_in_lambda():
     parabola = CUBIC.cutdeg(2)
-    steps = walk(DPMSolverPP3M(), Along(parabola, half_log), randn(2, 2))
+    steps = walk(DPMSolverPP(3), Along(parabola, half_log), randn(2, 2))
     for x_t, t, s, step in steps[2:]:
         close(step.x, exact_in_lambda(parabola, x_t, t, s), rtol=1e-9, atol=1e-9)
     assert len(steps[-1][3].memory) == 3
@@ -139,6 +141,12 @@ def test_unipc_predicts_exactly_at_order_3_and_by_its_scale_at_order_2(make):
     close(step.x, truth + s.alpha * big_b * 0.5 * (now - before) / r)
 
 
+@pytest.mark.parametrize("order", [1, 4])
+def test_dpm_solver_pp_needs_an_order_it_has(order):
+    with pytest.raises(ConfigError, match=f"2 or 3, not {order}"):
+        DPMSolverPP(order)
+
+
 def test_unipc_needs_an_order_it_has():
     with pytest.raises(ConfigError, match="1, 2 or 3, not 4"):
         UniPC(4)
@@ -168,6 +176,8 @@ def test_the_defaults_are_the_orders_that_are_safe_with_few_steps():
     assert UniPC() == unipc() == unipc(2) == UniPC(2, bh2)
     assert unipc_bh1() == unipc_bh1(2) == UniPC(2, bh1)
     assert AdamsBashforth() == AdamsBashforth(3)
+    assert DPMSolverPP() == dpm_2m() == DPMSolverPP(2)
+    assert dpm_3m() == DPMSolverPP(3)
 
 
 def test_adams_bashforth_needs_an_order_it_has():

@@ -19,8 +19,7 @@ from sfumato.diffusion.exact import ExactDenoiser, gaussian
 from sfumato.diffusion.grids import LogSNRGrid, UniformGrid
 from sfumato.diffusion.samplers import (
     AdamsBashforth,
-    DPMSolverPP2M,
-    DPMSolverPP3M,
+    DPMSolverPP,
     Euler,
     Heun,
     Posterior,
@@ -37,8 +36,8 @@ ORDERS = {
     "ddim": (Stochastic(Posterior(0.0)), 1),
     "euler": (Euler(), 1),
     "heun": (Heun(), 2),
-    "dpm_solver_pp_2m": (DPMSolverPP2M(), 2),
-    "dpm_solver_pp_3m": (DPMSolverPP3M(), 3),
+    "dpm_solver_pp_2m": (DPMSolverPP(2), 2),
+    "dpm_solver_pp_3m": (DPMSolverPP(3), 3),
     # A corrector raises the order by one: UniPC-p has p + 1 (Zhao et al. 2023, theorem 3.1).
     "unipc_1": (unipc(1), 2),
     "unipc_2": (unipc(2), 3),
@@ -176,4 +175,4 @@ def test_2m_is_algorithm_2():
     ratio = (lam[1] - lam[0]) / h
     d = (1 + 1 / (2 * ratio)) * x0_u - 1 / (2 * ratio) * x0
     truth = last.sigma / middle.sigma * x_u - last.alpha * torch.expm1(-h) * d
-    close(last_x(denoiser, DPMSolverPP2M(), x, times), truth)
+    close(last_x(denoiser, DPMSolverPP(2), x, times), truth)

@@ -27,8 +27,7 @@ from sfumato.diffusion.grids import LogSNRGrid, RhoGrid
 from sfumato.diffusion.level import expand
 from sfumato.diffusion.prediction import EDM, Data, Noise, V, solve
 from sfumato.diffusion.samplers import (
-    DPMSolverPP2M,
-    DPMSolverPP3M,
+    DPMSolverPP,
     Euler,
     SDEDPMSolverPP2M,
     sample_frames,
@@ -163,7 +162,7 @@ def test_dpm_solver_pp_2m(name, prediction, steps, final, spacing):
     scheduler, times = prepared(cls, name, prediction, steps, final, **options)
     x = randn(3, 4)
     end = theirs(scheduler, told(scheduler), x.as_subclass(Uncast))
-    ours = last_x(Shared(SCHEDULES[name], PREDICTIONS[prediction]), DPMSolverPP2M(), x, times)
+    ours = last_x(Shared(SCHEDULES[name], PREDICTIONS[prediction]), DPMSolverPP(2), x, times)
     close(ours, end, rtol=1e-8, atol=1e-8)
 
 
@@ -205,7 +204,7 @@ def test_dpm_solver_pp_3m_but_for_its_mistake(name, prediction, steps, final):
     for cls in (Mended, diffusers.DPMSolverMultistepScheduler):
         scheduler, times = prepared(cls, name, prediction, steps, final, **options)
         ends.append(theirs(scheduler, told(scheduler), x.as_subclass(Uncast)))
-    ours = last_x(Shared(SCHEDULES[name], PREDICTIONS[prediction]), DPMSolverPP3M(), x, times)
+    ours = last_x(Shared(SCHEDULES[name], PREDICTIONS[prediction]), DPMSolverPP(3), x, times)
     close(ours, ends[0], rtol=1e-8, atol=1e-8)
     # A hundred times what parity is held to.
     assert float((ours - ends[1]).norm() / ends[0].norm()) > 1e-6
@@ -253,7 +252,7 @@ def test_unipc_bh1_of_diffusers_is_nan_at_the_clean_end():
 @pytest.mark.parametrize("kind", ["2m", "2m-sde", "unipc"])
 def test_as_they_are_in_float32(prediction, kind):
     cls, sampler, options = {
-        "2m": (diffusers.DPMSolverMultistepScheduler, DPMSolverPP2M(), {}),
+        "2m": (diffusers.DPMSolverMultistepScheduler, DPMSolverPP(2), {}),
         "2m-sde": (diffusers.DPMSolverMultistepScheduler, SDEDPMSolverPP2M(), {"algorithm_type": SDE}),
         "unipc": (diffusers.UniPCMultistepScheduler, unipc(2), {"solver_order": 2}),
     }[kind]
@@ -272,7 +271,7 @@ def test_edm(kind, steps, spread):
     """Its prediction "epsilon" is our `EDM`, its sigmas our grids; its "v_prediction" only turns a sign."""
     cls, sampler = {
         "euler": (diffusers.EDMEulerScheduler, Euler()),
-        "2m": (diffusers.EDMDPMSolverMultistepScheduler, DPMSolverPP2M()),
+        "2m": (diffusers.EDMDPMSolverMultistepScheduler, DPMSolverPP(2)),
     }[kind]
     schedule, grid = LinearVE(), {"karras": RhoGrid(), "exponential": LogSNRGrid()}[spread]
     scheduler = cls(sigma_schedule=spread)

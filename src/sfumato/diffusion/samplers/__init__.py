@@ -12,7 +12,7 @@ from sfumato.diffusion.samplers.base import (
     sample_frames,
 )
 from sfumato.diffusion.samplers.churn import Churn
-from sfumato.diffusion.samplers.dpm import DPMSolverPP2M, DPMSolverPP3M, SDEDPMSolverPP2M
+from sfumato.diffusion.samplers.dpm import DPMSolverPP, SDEDPMSolverPP2M, dpm_2m, dpm_3m
 from sfumato.diffusion.samplers.langevin import AnnealedLangevin, PredictorCorrector, predictor_corrector
 from sfumato.diffusion.samplers.ode import Euler, Heun
 from sfumato.diffusion.samplers.sde import EulerMaruyama
@@ -39,8 +39,7 @@ __all__ = [
     "AdaptiveODE",
     "AnnealedLangevin",
     "Churn",
-    "DPMSolverPP2M",
-    "DPMSolverPP3M",
+    "DPMSolverPP",
     "Euler",
     "EulerMaruyama",
     "FixedLevel",
@@ -64,6 +63,8 @@ __all__ = [
     "check_sampler",
     "check_variance",
     "ddim",
+    "dpm_2m",
+    "dpm_3m",
     "fixed_level",
     "fixed_level_stale",
     "predictor_corrector",

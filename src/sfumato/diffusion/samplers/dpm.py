@@ -21,6 +21,7 @@ from sfumato.diffusion.process import posterior_scales
 from sfumato.diffusion.samplers.base import Question, Scales, Step
 from sfumato.diffusion.samplers.exponential import half_log_snr, polynomial_step
 from sfumato.diffusion.samplers.interpolation import Point, correction, remember
+from sfumato.errors import ConfigError
 from sfumato.randomness import Noise
 
 
@@ -32,25 +33,34 @@ def _known(x0: Tensor, t: Scales, memory: Any, most: int) -> tuple[Point, ...]:
 
 
 @dataclass(frozen=True)
-class DPMSolverPP2M:
-    """DPM-Solver++ 2M. Order 2; its first step, and one to or from an infinite lambda, are DDIM's."""
+class DPMSolverPP:
+    """DPM-Solver++ multistep, of its order on steps of any lengths; the first ones have what is known so far.
+
+    order: 2 or 3, the estimates of x0 that a step goes by. Its first step, and one to or from an infinite
+    lambda, are DDIM's; 3M's second is 2M's. Raises ConfigError for another order.
+    """
+
+    order: int = 2
+
+    def __post_init__(self) -> None:
+        if self.order not in (2, 3):
+            raise ConfigError(f"the order of DPM-Solver++ must be 2 or 3, not {self.order}")
 
     def step(self, ask: Question, x_t: Tensor, t: Scales, s: Scales, noise: Noise, memory: Any) -> Step:
-        """Extrapolate x0 from this estimate and the one before."""
+        """Extrapolate x0 from this estimate and those before."""
         x0 = ask(x_t, t).x0
-        points = _known(x0, t, memory, 2)
+        points = _known(x0, t, memory, self.order)
         return Step(polynomial_step(x_t, points, t, s), x0, points)
 
 
-@dataclass(frozen=True)
-class DPMSolverPP3M:
-    """DPM-Solver++ 3M. Order 3 on steps of any lengths; its first step is DDIM's, its second 2M's."""
+def dpm_2m() -> DPMSolverPP:
+    """Return DPM-Solver++ 2M."""
+    return DPMSolverPP(2)
 
-    def step(self, ask: Question, x_t: Tensor, t: Scales, s: Scales, noise: Noise, memory: Any) -> Step:
-        """Extrapolate x0 from this estimate and the two before."""
-        x0 = ask(x_t, t).x0
-        points = _known(x0, t, memory, 3)
-        return Step(polynomial_step(x_t, points, t, s), x0, points)
+
+def dpm_3m() -> DPMSolverPP:
+    """Return DPM-Solver++ 3M."""
+    return DPMSolverPP(3)
 
 
 @dataclass(frozen=True)
