@@ -85,6 +85,7 @@ def ends(schedule: Schedule) -> tuple[float, float]:
     """Return log(sigma/alpha) at t = 1, or that of a ratio of 1,000, and at the cleanest time asked about."""
     level = schedule.level(1.0)
     ratio = min(float(level.sigma) / max(float(level.alpha), 1e-300), 1e3)
+    # Said here again: a law that asked `cleanest_asked` could not catch it in the wrong.
     return math.log(ratio), float(log_ratio(schedule, as_double(schedule.t_min or 1e-3)))
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sfumato.diffusion.grids.base import at_least_one, down_to_zero
-from sfumato.diffusion.schedules import Schedule, time_of_log_snr
+from sfumato.diffusion.schedules import Schedule, cleanest_asked, time_of_log_snr
 from sfumato.errors import ConfigError
 
 NOISIEST_RATIO = 1e3
@@ -27,9 +27,8 @@ def noisiest_log_ratio(schedule: Schedule) -> float:
 
 
 def cleanest_log_ratio(schedule: Schedule) -> float:
-    """Return log(sigma/alpha) at t_min, the cleanest level asked about."""
-    # A geometric schedule's t_min is 0, where sampling ends: the last question is asked just before.
-    level = schedule.level(schedule.t_min or 1e-3)
+    """Return log(sigma/alpha) at the cleanest level asked about."""
+    level = schedule.level(cleanest_asked(schedule))
     return float((level.sigma / level.alpha).log())
 
 

@@ -16,12 +16,9 @@ from torch import Tensor
 from sfumato.diffusion.level import as_time
 from sfumato.diffusion.samplers.base import Question, Scales, Step
 from sfumato.diffusion.samplers.ode import slope
+from sfumato.diffusion.schedules import cleanest_asked
 from sfumato.errors import ConfigError
 from sfumato.randomness import Noise
-
-JUST_BEFORE = 1e-3
-"""The cleanest time that is asked about on a schedule whose t_min is 0."""
-
 
 MOST_STEPS = 2000
 """Rounding, which no step is short enough for, would keep the solver busy for ever."""
@@ -47,7 +44,7 @@ class AdaptiveODE:
 
     def step(self, ask: Question, x_t: Tensor, t: Scales, s: Scales, noise: Noise, memory: Any) -> Step:
         """Follow the flow from t to s, or to the cleanest level and then to the estimate."""
-        end = s if s.t > 0 else ask.at(ask.schedule.t_min or JUST_BEFORE)
+        end = s if s.t > 0 else ask.at(cleanest_asked(ask.schedule))
         x = self._flow(ask, x_t, t.t, end.t) if t.t > end.t else x_t
         at = end if t.t > end.t else t
         x0 = ask(x, at).x0

@@ -1,6 +1,6 @@
 """Schedules: how signal gives way to noise as time goes from 0 to 1."""
 
-from sfumato.diffusion.schedules.base import Schedule, signal_left, time_of_log_snr
+from sfumato.diffusion.schedules.base import Schedule, cleanest_asked, signal_left, time_of_log_snr
 from sfumato.diffusion.schedules.flow import RectifiedFlow
 from sfumato.diffusion.schedules.sub_vp import SubVP
 from sfumato.diffusion.schedules.variance_exploding import GeometricVE, LinearVE, NoiseSteps
@@ -28,6 +28,7 @@ __all__ = [
     "Schedule",
     "SubVP",
     "VariancePreserving",
+    "cleanest_asked",
     "cosine_betas",
     "linear_betas",
     "signal_left",

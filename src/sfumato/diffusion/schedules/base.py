@@ -12,6 +12,9 @@ from torch import Tensor
 
 from sfumato.diffusion.level import Level, as_time
 
+JUST_BEFORE = 1e-3
+"""The cleanest time that is asked about on a schedule whose t_min is 0, where sampling ends."""
+
 
 class Schedule(Protocol):
     """A map from time to noise level, computed, never state of a model."""
@@ -29,6 +32,11 @@ class Schedule(Protocol):
     def level(self, t: Tensor | float) -> Level:
         """Return the level at `t` in [0, 1]: () or (B,)."""
         ...
+
+
+def cleanest_asked(schedule: Schedule) -> float:
+    """Return the cleanest time that sampling asks about, in (0, 1): t_min, or just before the end at 0."""
+    return schedule.t_min or JUST_BEFORE
 
 
 def time_of_log_snr(schedule: Schedule, log_snr: Tensor) -> Tensor:
