@@ -30,7 +30,7 @@ from sfumato.diffusion.variance import FixedLarge, FixedSmall, LearnedRange
 from sfumato.diffusion.weighting import InNoise
 from sfumato.errors import ConfigError
 from sfumato.normal import Normal
-from sfumato.verify.likelihoods import bound_rows, path_bound, power_law_mixture
+from sfumato.verify.likelihoods import bound_row, path_bound, power_law_mixture
 from sfumato.verify.pieces import SCHEDULES, STEP_BETAS, STEP_SIGMAS, VARIANCES
 
 from .helpers import COVARIANCE, MEAN, BlockNoise, FixedNoise, KnownDenoiser, close, number, randn
@@ -195,9 +195,8 @@ class HalfRange:
 
 
 def test_the_bound_comes_down_to_the_exact_value():
-    rows = list(bound_rows((10, 100, 300)))
+    rows = [bound_row(steps) for steps in (10, 100, 300)]
     for row in rows:
-        assert row.passed
         # In 64 dimensions the gap is far above chance, not only not below it.
         assert row.gap > 3 * row.standard_error
         close(row.bound - row.exact, row.gap)

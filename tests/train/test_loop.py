@@ -54,7 +54,7 @@ def test_a_stop_request_saves_and_ends(tmp_path: Path) -> None:
         if isinstance(event, Stepped) and event.done.steps == 7:
             stop.name = "SIGTERM"
     assert isinstance(event, Ended) or training.fit.done.steps == 7
-    assert load(tmp_path / "run" / CHECKPOINT).state["done"]["steps"] == 7  # type: ignore[index]
+    assert load(tmp_path / "run" / CHECKPOINT).state["done"]["steps"] == 7
 
 
 def test_power_average_weighs_recent_weights_as_the_paper_says() -> None:

@@ -37,7 +37,7 @@ def test_resumed_is_uninterrupted_bitwise(tmp_path: Path) -> None:
     first = tiny_training(halves, 200)
     first.begin()
     exhaust(first, stop_after=100)
-    assert load(halves / CHECKPOINT).state["done"]["steps"] == 100  # type: ignore[index]
+    assert load(halves / CHECKPOINT).state["done"]["steps"] == 100
     second = tiny_training(halves, 200)
     second.resume()
     exhaust(second)

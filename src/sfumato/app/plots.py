@@ -9,12 +9,13 @@ Colours are CSS variables with a fallback, so that the page's light or dark them
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Row = Mapping[str, float | None]
 
@@ -99,22 +100,22 @@ def thinned(values: np.ndarray, most: int) -> np.ndarray:
     return np.unique([0, *ends, len(values) - 1])
 
 
-def _draw_line(axes: "Axes", steps: np.ndarray, values: np.ndarray, **look: object) -> None:
+def _draw_line(axes: "Axes", steps: np.ndarray, values: np.ndarray, **look: Any) -> None:
     kept = thinned(values, _MOST)
     marker = "o" if len(values) == 1 else ""  # a line of one point would not be seen
     if len(values):
-        axes.plot(steps[kept], values[kept], marker=marker, solid_capstyle="round", **look)  # type: ignore[arg-type]
+        axes.plot(steps[kept], values[kept], marker=marker, solid_capstyle="round", **look)
 
 
-def _draw_points(axes: "Axes", steps: np.ndarray, values: np.ndarray, **look: object) -> None:
+def _draw_points(axes: "Axes", steps: np.ndarray, values: np.ndarray, **look: Any) -> None:
     kept = thinned(values, _MOST // 8)
     if len(values):
-        axes.plot(steps[kept], values[kept], marker="o", markersize=4.5, linewidth=1.3, **look)  # type: ignore[arg-type]
+        axes.plot(steps[kept], values[kept], marker="o", markersize=4.5, linewidth=1.3, **look)
 
 
 def _style(axes: "Axes", values: np.ndarray) -> None:
     """Quiet axes: no box, thin lines across, plain numbers; a logarithmic scale over a decade or more."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
     if len(values) and values.min() > 0 and values.max() > 10 * values.min():
         axes.set_yscale("log", subs=[2, 5])
@@ -122,7 +123,7 @@ def _style(axes: "Axes", values: np.ndarray) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(_LINE)
@@ -148,14 +149,14 @@ def _is_broken(value: float | None) -> bool:
     return value is not None and not np.isfinite(value)
 
 
-def _as_svg(figure: object) -> str:
+def _as_svg(figure: "Figure") -> str:
     """Return the figure as one `<svg>` element: real text, no prologue, no metadata, the theme's colours."""
     from matplotlib import rc_context
 
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "sfumato"}):
-        figure.savefig(buffer, format="svg", metadata=nothing)  # type: ignore[attr-defined]
+        figure.savefig(buffer, format="svg", metadata=nothing)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     for drawn, seen in _THEME.items():

@@ -78,7 +78,7 @@ def _all_grey(pictures: Pictures, form: Form) -> bool:
     for index in _spaced(pictures, 64):
         try:
             red, green, blue = pictures.fit(index, form)
-        except Exception:  # as above
+        except Exception:  # an unreadable picture is named when all are read
             continue
         seen = True
         if not (np.array_equal(red, green) and np.array_equal(red, blue)):

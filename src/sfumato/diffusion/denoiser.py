@@ -8,7 +8,7 @@ method, so each can stand where another does.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from torch import Tensor
@@ -51,8 +51,8 @@ class NetworkDenoiser:
     network: Network
     schedule: Schedule
     prediction: Prediction
-    view: View = WithLevel()  # noqa: RUF009
-    variance: Variance = FixedSmall()  # noqa: RUF009
+    view: View = field(default_factory=WithLevel)
+    variance: Variance = field(default_factory=FixedSmall)
 
     def __post_init__(self) -> None:
         check(self.prediction, self.schedule)

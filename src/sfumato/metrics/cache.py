@@ -44,7 +44,7 @@ def load_cached(folder: Path, key: str) -> tuple[dict[str, Tensor], dict[str, st
             metadata = file.metadata() or {}
             if metadata.get("key") != key:
                 return None
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118 (not a dict)
     except (OSError, SafetensorError):
         return None
 

@@ -68,7 +68,8 @@ def empty_network(shape: tuple[int, ...], outputs: int) -> JudgeNet:
     # Built without memory: the layers' own initialisation would draw from the global generator.
     with torch.device("meta"):
         net = JudgeNet(shape, outputs)
-    return net.to_empty(device="cpu").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    on_cpu = net.to_empty(device="cpu")
+    return on_cpu.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in torch's stubs
 
 
 def fresh_network(shape: tuple[int, ...], outputs: int, generator: torch.Generator) -> JudgeNet:

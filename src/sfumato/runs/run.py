@@ -127,4 +127,4 @@ class Run:
 
 def done_of(checkpoint: Checkpoint) -> Done:
     """Return the counters of a checkpoint."""
-    return Done(**checkpoint.state["done"])  # type: ignore[arg-type]
+    return Done(**checkpoint.state["done"])

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,7 +25,7 @@ class Checkpoint:
     """Named tensors, and a JSON-ready mapping of everything else."""
 
     tensors: Mapping[str, Tensor]
-    state: Mapping[str, object]
+    state: Mapping[str, Any]
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -9,7 +10,7 @@ from sfumato.errors import ConfigError, unknown
 from sfumato.files import write_whole
 
 # How each ending is encoded. WebP is kept lossless, because enlarged pixels have hard edges.
-_ENCODINGS: dict[str, dict[str, object]] = {
+_ENCODINGS: dict[str, dict[str, Any]] = {
     ".png": {"format": "PNG", "optimize": True},
     ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
@@ -40,5 +41,5 @@ def save_image(path: str | Path, image: Image.Image) -> None:
     if ending not in _ENCODINGS:
         raise unknown("ending of a picture's file", ending, _ENCODINGS)
     buffer = io.BytesIO()
-    image.save(buffer, **_ENCODINGS[ending])  # type: ignore[arg-type]
+    image.save(buffer, **_ENCODINGS[ending])
     write_bytes(path, buffer.getvalue())
