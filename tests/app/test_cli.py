@@ -1,6 +1,7 @@
 """The command line as its users meet it: what works, and what is refused in one line with exit code 2."""
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -99,6 +100,21 @@ def test_scores_against_other_data_leave_the_report_alone(run: Path, tmp_path: P
     assert kept["data"].endswith("other.npz")
     assert (kept["guidance"], kept["steps"], kept["read_as_asked"]) == (1, 3, None)
     assert (run / "report.html").read_text() == before
+
+
+@pytest.mark.parametrize(("steps", "much"), [(100, True), (300, False)])
+def test_signal_left_where_sampling_starts_from_none_is_said(
+    steps: int, much: bool, tmp_path: Path, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    """sqrt(0.98^100) = 0.36 of a picture is left, of 300 steps 0.05; its share of the state is said."""
+    schedule = ("--set", f"schedule.steps={steps}", "--set", f"times.steps={steps}")
+    words = ("--recipe", "constant", "--budget", "2steps", "--out", tmp_path / "run", *schedule, *TRAIN)
+    assert call("train", "digits", *words) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    kept = 0.98**steps * json.loads((tmp_path / "run" / "config.json").read_text())["data"]["std"] ** 2
+    share = math.sqrt(kept / (kept + 1 - 0.98**steps))
+    assert (f"{share:.0%} of the noisiest state is still signal" in said) == much
+    assert ("still signal" in said) == much
 
 
 def test_data_is_described_and_drawn(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]

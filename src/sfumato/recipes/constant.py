@@ -3,7 +3,8 @@
     x_t = sqrt(alpha)·x_{t−1} + sqrt(1 − alpha)·z,   x_T = sqrt(alpha^T)·x0 + sqrt(1 − alpha^T)·z,  f(x_t) ≈ z
 
 T is where the lecture's tension lies. The sampler only ever asks at T, so some of the picture must be left
-there to go by: 0.98^100 keeps 0.36 of it. `sfumato train` says so, because sampling starts from none.
+there to go by: sqrt(0.98^100) = 0.36 of it remains. `sfumato train` says so, because sampling starts from
+none.
 """
 
 from sfumato.recipes.facts import Facts
