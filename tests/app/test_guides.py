@@ -78,6 +78,7 @@ def test_a_picture_is_kept_where_the_mask_is_white(run: Path, tmp_path: Path, ca
         (("--mask", "m.png"), "--inpaint and --mask"),
         (("--inpaint", "p.png", "--mask", "m.png"), "there is no picture 'p.png'"),
         (("--guidance-interval", "0.8", "0.2"), "interval"),
+        (("--guidance-interval", "0.2", "0.8", "--guidance", "1"), "add --guidance W with a W other than 1"),
         (("--threshold", "hard"), "Unknown threshold 'hard'"),
         (("--classifier-guidance", "-1"), "classifier-guidance"),
     ],
@@ -95,6 +96,7 @@ def test_points_have_no_range_and_an_unlabelled_run_no_classes(tmp_path: Path, c
     code, said = call(capsys, "sample", folder, "--threshold", "static")
     assert (code, "for bounded data" in said) == (2, True)
     assert "without labels" in call(capsys, "sample", folder, "--classifier-guidance", "2")[1]
+    assert "leave it out" in call(capsys, "sample", folder, "--guidance-interval", "0.2", "0.8")[1]
     assert "square pictures" in call(capsys, "sample", folder, "--inpaint", "p.png", "--mask", "m.png")[1]
     assert (
         call(capsys, "sample", folder, "--threshold", "none", "-n", "4", "--out", tmp_path / "s.npz")[0] == 0

@@ -1,26 +1,51 @@
-"""From the words of `sfumato sample` to the guides of a request."""
+"""From what the command line says of guidance to a request with its guides."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from sfumato.diffusion.guidance import OFF
 from sfumato.errors import ConfigError
 from sfumato.families.diffusion import Guide
 from sfumato.runs.guides import classifier_guide, inpaint_guide, weaker_guide
 from sfumato.runs.run import Run
+from sfumato.runs.sampling import Request
 
 USUAL_WEAKER_GUIDANCE = 2.0
 
 
 @dataclass(frozen=True)
 class Guidances:
-    """What the user asked to be guided by; None where they said nothing."""
+    """What the user asked to be guided by; None where they said nothing.
 
-    classifier: float | None = None
+    weight: of the label's own guidance; classifier: of the run's classifier.
+    """
+
+    weight: float | None = None
     interval: tuple[float, float] | None = None
+    classifier: float | None = None
     weaker: Path | None = None
     weaker_guidance: float | None = None
     inpaint: Path | None = None
     mask: Path | None = None
+
+    def request(self, run: Run, n: int, labels: list[str] | None, seed: int, **how: Any) -> Request:
+        """Describe what to sample of `run`; raise ConfigError for half a wish, and for one without effect.
+
+        how: `sampler`, `grid`, `steps` and `threshold`, as for `Run.request`.
+        """
+        how |= {"guidance": self.weight, "guidance_interval": self.interval}
+        request = run.request(n, labels, seed, self.guides(run), self.known(run), **how)
+        if self.interval is not None and request.options.guidance == OFF and not self.classifier:
+            raise ConfigError(
+                "--guidance-interval says when guidance acts, and there is none: "
+                + (
+                    "add --guidance W with a W other than 1, or --classifier-guidance W."
+                    if run.classes
+                    else "this model was trained without labels, so leave it out."
+                )
+            )
+        return request
 
     def guides(self, run: Run) -> list[Guide]:
         """Return what leans on the run's denoiser; raise ConfigError for half a wish."""

@@ -1,6 +1,6 @@
 """`sfumato sample`: new images from a run folder."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -58,8 +58,7 @@ def sample(
     opened = Run.open(run, accelerator().device)
     if prompt:
         raise ConfigError("this model was trained without captions: ask for a class with --label.")
-    wish = Guidances(classifier_guidance, guidance_interval, weaker, weaker_guidance, inpaint, mask)
-    how: dict[str, Any] = {"sampler": sampler, "grid": grid, "steps": steps, "threshold": threshold}
-    how |= {"guidance": guidance, "guidance_interval": guidance_interval}
-    request = opened.request(n, labels, seed, wish.guides(opened), wish.known(opened), **how)
+    wish = Guidances(guidance, guidance_interval, classifier_guidance, weaker, weaker_guidance, inpaint, mask)
+    how = {"sampler": sampler, "grid": grid, "steps": steps, "threshold": threshold}
+    request = wish.request(opened, n, labels, seed, **how)
     sample_to(opened, request, out or run / "samples.png")
