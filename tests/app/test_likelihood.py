@@ -149,6 +149,8 @@ def test_a_schedule_that_starts_with_noise_has_no_bound(tmp_path: Path, capsys) 
     assert math.isfinite(found["flow"]["total"]["nats"])
     assert call("likelihood", folder, "-n", "2") == 0
     assert "bound: none, because GeometricVE has noise at t = 0" in " ".join(capsys.readouterr().err.split())
+    assert call("likelihood", folder, "-n", "2", "--steps", "5") == 2
+    assert "GeometricVE makes none" in " ".join(capsys.readouterr().err.split())
 
 
 def test_gradients_of_the_network_reach_the_trace(run: Path) -> None:

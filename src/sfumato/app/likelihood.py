@@ -86,8 +86,17 @@ def measure(
 
 
 def chain_steps(run: Run, wanted: int | None) -> int:
-    """Return the steps of the bound's chain; refuse steps shorter than any the network was trained on."""
-    times, t_min = run.family.times, run.family.denoiser.schedule.t_min
+    """Return the steps of the bound's chain.
+
+    Raises ConfigError for steps where there is no chain, or shorter than any the network was trained on.
+    """
+    times, schedule = run.family.times, run.family.denoiser.schedule
+    if wanted is not None and not starts_at_data(schedule):
+        raise ConfigError(
+            f"--steps is the length of the bound's chain, and {type(schedule).__name__} makes none, because "
+            "it has noise at t = 0: leave --steps out; the flow takes the steps that its tolerance needs."
+        )
+    t_min = schedule.t_min
     finest = math.floor(1 / t_min + 1e-9) if t_min > 0 else STEPS
     usual = times.steps if isinstance(times, StepDensity) else min(STEPS, finest)
     if wanted is not None and wanted > max(finest, usual):
