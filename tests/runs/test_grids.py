@@ -1,6 +1,7 @@
 """Fitted grids are kept with the run, found again by sampler and steps, and named where they are missing."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from sfumato.runs.run import Run
 UNIPC = complete("sampler", "unipc")
 
 
+TRAINED = 20
+
+
 def grid_of(steps: int, sampler: dict | None = None, error: float = 0.1) -> KeptGrid:
     at = tuple(torch.linspace(1, 0, steps + 1).tolist())
     return KeptGrid(
@@ -23,6 +27,7 @@ def grid_of(steps: int, sampler: dict | None = None, error: float = 0.1) -> Kept
         steps=steps,
         at=at,
         guidance=1.25,
+        trained=TRAINED,
         trajectories=4,
         seed=0,
         error=error,
@@ -33,7 +38,7 @@ def grid_of(steps: int, sampler: dict | None = None, error: float = 0.1) -> Kept
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("runs") / "run"
-    training = tiny_training(path, 20)
+    training = tiny_training(path, TRAINED)
     training.begin()
     exhaust(training)
     return path
@@ -90,6 +95,23 @@ def test_a_grid_that_was_not_fitted_names_the_command(run: Run, sampler: str, st
     command = rf"'sfumato fit-grid \S+ --sampler {sampler} --steps {steps} --guidance 1.25'"
     with pytest.raises(ConfigError, match=command):
         run.request(1, sampler=sampler, steps=steps, grid="fitted")
+
+
+def test_a_grid_of_before_the_run_was_trained_further_is_refused(run: Run, tmp_path: Path) -> None:
+    keep(run.folder, grid_of(4))
+    further = tmp_path / "further"
+    shutil.copytree(run.folder, further)
+    wish = {"sampler": "unipc", "steps": 4, "grid": "fitted"}
+    assert Run.open(further, "cpu").request(1, **wish).options.grid == FittedGrid(grid_of(4).at)
+    training = tiny_training(further, TRAINED + 2)
+    training.resume()
+    exhaust(training)
+    resumed, command = Run.open(further, "cpu"), r"'sfumato fit-grid \S+ --sampler unipc --steps 4"
+    with pytest.raises(ConfigError, match=f"trained for 20 steps, and now it is for 22: {command}"):
+        resumed.request(1, **wish)
+    again = fit_run_grid(resumed, 2, 0, None, 3, sampler="unipc", steps=4)
+    assert kept_grids(further) == [again]
+    assert resumed.request(1, **wish).options.grid == FittedGrid(again.at)
 
 
 def test_a_sampler_that_draws_noise_gets_no_grid(run: Run) -> None:

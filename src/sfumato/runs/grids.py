@@ -2,7 +2,7 @@
 
 A grid belongs to one model, one sampler, one number of steps and one weight of guidance: the file is a list
 of them, a later fit in place of an earlier one of the same. Asked to sample on the grid "fitted", a run looks
-for its own here, and where there is none says how to make it.
+for its own here, and where there is none, or only one of before it was trained further, says how to make it.
 """
 
 import json
@@ -33,8 +33,9 @@ FITTED = "fitted"
 class KeptGrid(BaseModel):
     """A fitted grid, and what it was fitted for and on.
 
-    at: its times; error and default_error: the median distance from the ODE's end points, on it and on the
-    run's own grid, over as many `trajectories` again as it was fitted on.
+    at: its times; trained: the run's optimiser steps when it was fitted; error and default_error: the
+    median distance from the ODE's end points, on it and on the run's own grid, over as many `trajectories`
+    again as it was fitted on.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,6 +44,7 @@ class KeptGrid(BaseModel):
     steps: int
     at: tuple[float, ...]
     guidance: float
+    trained: int
     trajectories: int
     seed: int
     error: float
@@ -76,21 +78,26 @@ def keep(folder: Path, grid: KeptGrid) -> None:
     write_whole(folder / GRIDS, (json.dumps(rows, indent=2) + "\n").encode())
 
 
-def with_fitted_grid(folder: Path, sampling: Mapping[str, Any]) -> dict[str, Any]:
+def with_fitted_grid(folder: Path, sampling: Mapping[str, Any], trained: int) -> dict[str, Any]:
     """Return sampling settings whose grid, if it is "fitted" and nothing more, is the one kept with the run.
 
-    Raises ConfigError that names the command, where none was fitted for this sampler and number of steps.
+    trained: the run's optimiser steps. Raises ConfigError that names the command, where none was fitted for
+    this sampler and number of steps, or the run has not stayed as it was.
     """
     if sampling["grid"] not in (FITTED, {"name": FITTED}):
         return dict(sampling)
     way = complete("sampler", sampling["sampler"]), sampling["steps"], sampling["guidance"]
-    for kept in kept_grids(folder):
-        if kept.way == way:
-            return {**sampling, "grid": {"name": FITTED, "at": kept.at}}
-    raise ConfigError(
-        f"{folder} keeps no grid fitted for {way[0]['name']} at {way[1]} steps and guidance {way[2]:g}: "
-        f"'sfumato fit-grid {folder} {arguments(*way)}' fits one."
-    )
+    named = f"for {way[0]['name']} at {way[1]} steps and guidance {way[2]:g}"
+    command = f"'sfumato fit-grid {folder} {arguments(*way)}'"
+    kept = next((grid for grid in kept_grids(folder) if grid.way == way), None)
+    if kept is None:
+        raise ConfigError(f"{folder} keeps no grid fitted {named}: {command} fits one.")
+    if kept.trained != trained:
+        raise ConfigError(
+            f"the grid that {folder} keeps {named} was fitted when it was trained for {kept.trained:,} "
+            f"steps, and now it is for {trained:,}: {command} fits another."
+        )
+    return {**sampling, "grid": {"name": FITTED, "at": kept.at}}
 
 
 def arguments(sampler: Spec, steps: int, guidance: float) -> str:
@@ -134,6 +141,7 @@ def fit_run_grid(
         steps=settings.steps,
         at=fitted.at,
         guidance=settings.guidance,
+        trained=run.done.steps,
         trajectories=trajectories,
         seed=seed,
         error=errors[0],

@@ -99,7 +99,7 @@ class Run:
         """
         given = {name: value for name, value in options.items() if value is not None}
         tree = self.config.model_dump(mode="json")
-        settings = with_fitted_grid(self.folder, {**tree["sampling"], **given})
+        settings = with_fitted_grid(self.folder, {**tree["sampling"], **given}, self.done.steps)
         config = parse_config({**tree, "sampling": settings})
         chosen = label_indices(labels, self.classes, n)
         sampling = replace(build_sampling(config, self.family), guides=tuple(guides), known=tuple(known))
