@@ -1,5 +1,6 @@
 """Guidance on the command line: what is asked for happens, and half a wish is refused in one line."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -60,6 +61,33 @@ def test_a_weaker_run_is_asked_too(run: Path, tmp_path: Path, capsys) -> None:  
     assert "3 network evaluations" in call(capsys, *sample, "--weaker", run, "--weaker-guidance", "1")[1]
 
 
+def test_scores_are_those_of_the_guided_samples_and_say_so(
+    run: Path, tmp_path: Path, capsys, monkeypatch
+) -> None:  # type: ignore[no-untyped-def]
+    import sfumato.app.scoring as scoring
+
+    asked = []
+    plain = scoring.sample_all
+
+    def remembered(*given):  # type: ignore[no-untyped-def]
+        asked.append(given[1].options)
+        return plain(*given)
+
+    monkeypatch.setenv("SFUMATO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(scoring, "sample_all", remembered)
+    evaluate = ("evaluate", run, "-n", "20", "--steps", "2", "--guidance", "2")
+    assert call(capsys, *evaluate, "--guidance-interval", "0.5", "1", "--weaker", run)[0] == 0
+    kept = json.loads((run / "scores.json").read_text())
+    assert kept["guidance_interval"] == [0.5, 1]
+    assert (kept["weaker"], kept["weaker_guidance"], kept["classifier_guidance"]) == (str(run), 2, None)
+    assert asked[0].interval == (0.5, 1)
+    [guide] = asked[0].guides
+    assert guide.keywords["weight"] == 2
+    assert call(capsys, *evaluate)[0] == 0
+    assert json.loads((run / "scores.json").read_text())["weaker"] is None
+    assert asked[1].guides == ()
+
+
 def test_a_picture_is_kept_where_the_mask_is_white(run: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
     picture = np.arange(64, dtype=np.uint8).reshape(8, 8) * 3
     Image.fromarray(picture).save(tmp_path / "p.png")
@@ -87,6 +115,18 @@ def test_half_a_wish_is_refused(words: tuple[str, ...], expected: str, run: Path
     code, said = call(capsys, "sample", run, *words)
     assert code == 2
     assert expected in said
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--weaker-guidance", "2"), "--weaker RUN"),
+        (("--guidance-interval", "0.2", "0.8", "--guidance", "1"), "add --guidance W"),
+    ],
+)
+def test_nor_is_it_scored(words: tuple[str, ...], expected: str, run: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    code, said = call(capsys, "evaluate", run, *words)
+    assert (code, expected in said) == (2, True)
 
 
 def test_points_have_no_range_and_an_unlabelled_run_no_classes(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]

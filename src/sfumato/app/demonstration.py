@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sfumato.app.console import console, output
+from sfumato.app.guiding import Guidances
 from sfumato.app.sampling import sample_to
 from sfumato.app.scoring import one_process, score_run
 from sfumato.app.training import Wish, start_run
@@ -23,6 +24,6 @@ def demonstrate(out: Path, budget: str, seed: int) -> None:
         return
     for name, n in (("samples.png", 100), ("film.gif", 50)):
         sample_to(run, run.request(n, seed=seed), out / name)
-    score_run(run, None, 1000, seed, as_json=False)
+    score_run(run, None, 1000, seed, as_json=False, wish=Guidances())
     console.print("[bold]That is all.[/] Open the report in a browser:")
     output.print(f"  {(out / REPORT).resolve()}")

@@ -47,12 +47,23 @@ class Guidances:
             )
         return request
 
+    def told(self) -> dict[str, Any]:
+        """Return what guides a run besides its labels, ready for JSON; None where nothing does."""
+        return {
+            "classifier_guidance": self.classifier,
+            "weaker": None if self.weaker is None else str(self.weaker),
+            "weaker_guidance": None if self.weaker is None else self._weaker_weight,
+        }
+
+    @property
+    def _weaker_weight(self) -> float:
+        return USUAL_WEAKER_GUIDANCE if self.weaker_guidance is None else self.weaker_guidance
+
     def guides(self, run: Run) -> list[Guide]:
         """Return what leans on the run's denoiser; raise ConfigError for half a wish."""
         found = []
         if self.weaker is not None:
-            weight = USUAL_WEAKER_GUIDANCE if self.weaker_guidance is None else self.weaker_guidance
-            found.append(weaker_guide(run, Run.open(self.weaker, run.device), weight))
+            found.append(weaker_guide(run, Run.open(self.weaker, run.device), self._weaker_weight))
         elif self.weaker_guidance is not None:
             raise ConfigError("--weaker-guidance needs a weaker run to lead away from: add --weaker RUN.")
         if self.classifier is not None:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from sfumato.app.console import bar, console, counted, facts_table, output
+from sfumato.app.guiding import Guidances
 from sfumato.app.reporting import SCORES, write_run_report
 from sfumato.app.training import read_data
 from sfumato.data import Dataset
@@ -18,19 +19,22 @@ from sfumato.runs.run import CHUNK, REPORT, Run
 from sfumato.runs.sampling import Request
 
 
-def score_run(run: Run, source: str | None, n: int, seed: int, as_json: bool, **options: Any) -> Scores:
+def score_run(
+    run: Run, source: str | None, n: int, seed: int, as_json: bool, wish: Guidances, **how: Any
+) -> Scores:
     """Score `n` samples of a run; the result is printed and kept in the run folder.
 
-    The report gets the scores too, unless they were measured against other data than it speaks of.
+    wish: what it is guided by; how: `sampler`, `grid` and `steps`, as for `Run.request`. The report
+    gets the scores too, unless they were measured against other data than it speaks of.
     """
     one_process("evaluate")
-    request = run.request(n, seed=seed, **options)
+    request = wish.request(run, n, None, seed, **how)
     dataset = read_data(source or run.config.data.source, run.config.data.reading)
     judge = hire_judge(dataset)
     samples = sample_all(run, request)
     asked = request.labels if dataset.classes == run.classes else None
     scores = evaluate(torch.from_numpy(samples), asked, dataset, judge, seed=seed)
-    text = json.dumps({**provenance(run, dataset, request), **scores.to_dict()}, indent=2) + "\n"
+    text = json.dumps({**provenance(run, dataset, request, wish), **scores.to_dict()}, indent=2) + "\n"
     write_whole(run.folder / SCORES, text.encode())
     if as_json:
         print(text, end="")
@@ -47,7 +51,7 @@ def score_run(run: Run, source: str | None, n: int, seed: int, as_json: bool, **
     return scores
 
 
-def provenance(run: Run, dataset: Dataset, request: Request) -> dict[str, Any]:
+def provenance(run: Run, dataset: Dataset, request: Request, wish: Guidances) -> dict[str, Any]:
     """Return what it takes to repeat the scores: the data, the seeds, and how was sampled."""
     options = request.options
     return {
@@ -59,6 +63,8 @@ def provenance(run: Run, dataset: Dataset, request: Request) -> dict[str, Any]:
         "grid": repr(options.grid),
         "steps": options.steps,
         "guidance": options.guidance,
+        "guidance_interval": options.interval,
+        **wish.told(),
     }
 
 

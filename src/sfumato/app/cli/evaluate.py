@@ -4,7 +4,18 @@ from typing import Annotated
 
 import typer
 
-from sfumato.app.cli.options import GridName, Guidance, RunFolder, SamplerName, Seed, Steps
+from sfumato.app.cli.options import (
+    ClassifierGuidance,
+    GridName,
+    Guidance,
+    GuidanceInterval,
+    RunFolder,
+    SamplerName,
+    Seed,
+    Steps,
+    Weaker,
+    WeakerGuidance,
+)
 
 
 def evaluate(
@@ -14,6 +25,10 @@ def evaluate(
     ] = None,
     n: Annotated[int, typer.Option("-n", "--number", min=2, help="How many samples to score.")] = 2000,
     guidance: Guidance = None,
+    guidance_interval: GuidanceInterval = None,
+    classifier_guidance: ClassifierGuidance = None,
+    weaker: Weaker = None,
+    weaker_guidance: WeakerGuidance = None,
     sampler: SamplerName = None,
     grid: GridName = None,
     steps: Steps = None,
@@ -26,8 +41,10 @@ def evaluate(
 
     Example: [bold]sfumato evaluate runs/demo -n 1000[/]
     """
+    from sfumato.app.guiding import Guidances
     from sfumato.app.scoring import score_run
     from sfumato.runs.run import Run
 
     opened = Run.open(run)
-    score_run(opened, data, n, seed, as_json, guidance=guidance, sampler=sampler, grid=grid, steps=steps)
+    wish = Guidances(guidance, guidance_interval, classifier_guidance, weaker, weaker_guidance)
+    score_run(opened, data, n, seed, as_json, wish, sampler=sampler, grid=grid, steps=steps)
