@@ -37,14 +37,10 @@ class Guidances:
         how |= {"guidance": self.weight, "guidance_interval": self.interval}
         request = run.request(n, labels, seed, self.guides(run), self.known(run), **how)
         if self.interval is not None and request.options.guidance == OFF and not self.classifier:
-            raise ConfigError(
-                "--guidance-interval says when guidance acts, and there is none: "
-                + (
-                    "add --guidance W with a W other than 1, or --classifier-guidance W."
-                    if run.classes
-                    else "this model was trained without labels, so leave it out."
-                )
-            )
+            useful = "add --guidance W with a W other than 1, or --classifier-guidance W."
+            if not run.classes:
+                useful = "this model was trained without labels, so leave it out."
+            raise ConfigError(f"--guidance-interval says when guidance acts, and there is none: {useful}")
         return request
 
     def told(self) -> dict[str, Any]:
