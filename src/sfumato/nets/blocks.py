@@ -4,6 +4,7 @@ They are chosen for processors: group norm there costs as much as all convolutio
 attention's backward pass more than two plain matrix products.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -46,7 +47,7 @@ class ResidualBlock(nn.Module):
         """Map x: (B, inputs, H, W), embedding: (B, E) to (B, outputs, H, W)."""
         h = self.conv_in(F.silu(self.norm_in(x)))
         scale, shift = self.modulate(embedding)[:, :, None, None].chunk(2, dim=1)
-        h = self.conv_out(F.silu(self.norm_out(h) * (1 + scale) + shift))
+        h = self.conv_out(F.silu(torch.addcmul(shift, self.norm_out(h), 1 + scale)))
         return self.skip(x) + h
 
 

@@ -1,9 +1,13 @@
-"""A U-Net for pictures of 8 to 64 pixels (Ronneberger et al. 2015; Ho et al. 2020, appendix B).
+"""A U-Net for pictures of 8 to 64 pixels (Ronneberger et al. 2015; Ho et al. 2020, appendix B), kept lean.
 
 The picture is folded into channels first (`fold` pixels a side become one), so that the full resolution,
 where a picture has most pixels and least meaning, costs one convolution. Each further level halves the
-side. Whatever the way down saw is joined to the way up at the same size.
+side. What the way down saw last at each level is joined to the way up by one 1×1 convolution, and only the
+middle attends. Skips from every block into wide blocks, and attention along both ways, cost a processor twice
+the time for each step and gain less than the steps that this time buys (docs/speed.md).
 """
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -14,33 +18,33 @@ from sfumato.nets.blocks import Attention, ChannelNorm, ResidualBlock, zeroed
 from sfumato.nets.embedding import LabelEmbedding, LevelEmbedding
 
 
-class Block(nn.Module):
-    """A residual block and, where asked, attention behind it."""
+class Stage(nn.Module):
+    """The residual blocks of one level, one way."""
 
-    def __init__(self, inputs: int, outputs: int, embedding: int, attend: bool) -> None:
+    def __init__(self, width: int, blocks: int, embedding: int) -> None:
         super().__init__()
-        self.residual = ResidualBlock(inputs, outputs, embedding)
-        self.attention = Attention(outputs) if attend else nn.Identity()
+        self.blocks = nn.ModuleList(ResidualBlock(width, width, embedding) for _ in range(blocks))
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """Map (B, inputs, H, W) to (B, outputs, H, W)."""
-        return self.attention(self.residual(x, embedding))
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        """Map (B, width, H, W) to the same shape."""
+        for block in self.blocks:
+            h = block(h, embedding)
+        return h
 
 
 class UNet(nn.Module):
     """The network: (x: (B, C, H, W), level: (B,), condition) -> (B, outputs·C, H, W).
 
     channels: C of the pictures; widths: channels of each level, finest first; blocks: residual blocks a
-    level on the way down (one more on the way up); fold: pixels a side folded into channels at the stem;
-    attention: whether the coarsest level attends; classes: number of labels, 0 for none; outputs: numbers
-    put out for each one put in.
+    level, each way; fold: pixels a side folded into channels at the stem; attention: whether the middle
+    attends; classes: number of labels, 0 for none; outputs: numbers put out for each one put in.
     """
 
     def __init__(
         self,
         channels: int,
         widths: tuple[int, ...],
-        blocks: int = 2,
+        blocks: int = 1,
         fold: int = 1,
         attention: bool = True,
         classes: int = 0,
@@ -53,40 +57,25 @@ class UNet(nn.Module):
         self.level = LevelEmbedding(embedding)
         self.label = LabelEmbedding(classes, embedding)
         self.stem = nn.Conv2d(channels * fold**2, widths[0], 3, padding=1)
-        deepest = len(widths) - 1
-
-        self.down, self.shrink, skips, width = nn.ModuleList(), nn.ModuleList(), [widths[0]], widths[0]
-        for depth, wanted in enumerate(widths):
-            if depth > 0:
-                self.shrink.append(nn.Conv2d(4 * width, wanted, 1))
-                width = wanted
-                skips.append(width)
-            for _ in range(blocks):
-                self.down.append(Block(width, wanted, embedding, attention and depth == deepest))
-                width = wanted
-                skips.append(width)
-
-        self.middle = Block(width, width, embedding, attention)
-
-        self.up, self.grow = nn.ModuleList(), nn.ModuleList()
-        for depth in reversed(range(len(widths))):
-            for _ in range(blocks + 1):
-                inputs = width + skips.pop()
-                self.up.append(Block(inputs, widths[depth], embedding, attention and depth == deepest))
-                width = widths[depth]
-            if depth > 0:
-                self.grow.append(nn.Conv2d(width, 4 * widths[depth - 1], 1))
-                width = widths[depth - 1]
-        self.blocks = blocks
+        steps = list(pairwise(widths))
+        self.down = nn.ModuleList(Stage(width, blocks, embedding) for width in widths)
+        self.shrink = nn.ModuleList(nn.Conv2d(4 * fine, coarse, 1) for fine, coarse in steps)
+        self.middle = ResidualBlock(widths[-1], widths[-1], embedding)
+        self.attention = Attention(widths[-1]) if attention else nn.Identity()
+        self.join = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in reversed(widths))
+        self.up = nn.ModuleList(Stage(width, blocks, embedding) for width in reversed(widths))
+        self.grow = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in reversed(steps))
         self.norm = ChannelNorm()
-        self.head = zeroed(nn.Conv2d(width, outputs * channels * fold**2, 3, padding=1))
+        self.head = zeroed(nn.Conv2d(widths[0], outputs * channels * fold**2, 3, padding=1))
 
     def forward(self, x: Tensor, level: Tensor, condition: Condition | None = None) -> Tensor:
         """Return (B, outputs·C, H, W); sides that do not divide are padded and cropped again."""
         height, width = x.shape[2:]
         embedding = F.silu(self.level(level) + self.label(condition, len(x)))
         h = self.stem(F.pixel_unshuffle(self._padded(x), self.fold))
-        h = self._up(*self._down(h, embedding), embedding)
+        h, skips = self._down(h, embedding)
+        h = self.attention(self.middle(h, embedding))
+        h = self._up(h, skips, embedding)
         h = F.pixel_shuffle(self.head(F.silu(self.norm(h))), self.fold)
         return h[:, :, :height, :width]
 
@@ -97,23 +86,19 @@ class UNet(nn.Module):
         return x.contiguous(memory_format=torch.channels_last)
 
     def _down(self, h: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
-        skips = [h]
-        for index, block in enumerate(self.down):
-            depth, place = divmod(index, self.blocks)
-            if depth > 0 and place == 0:
+        skips = []
+        for depth, stage in enumerate(self.down):
+            if depth:
                 h = self.shrink[depth - 1](F.pixel_unshuffle(h, 2))
-                skips.append(h)
-            h = block(h, embedding)
+            h = stage(h, embedding)
             skips.append(h)
-        return self.middle(h, embedding), skips
+        return h, skips
 
     def _up(self, h: Tensor, skips: list[Tensor], embedding: Tensor) -> Tensor:
-        # Both sides of the joint keep unit size: a sum of variances, not of amplitudes.
-        for index, block in enumerate(self.up):
-            depth, place = divmod(index, self.blocks + 1)
-            if depth > 0 and place == 0:
-                h = F.pixel_shuffle(self.grow[depth - 1](h), 2)
-            h = block(torch.cat([h, skips.pop()], 1), embedding)
+        for place, stage in enumerate(self.up):
+            if place:
+                h = F.pixel_shuffle(self.grow[place - 1](h), 2)
+            h = stage(self.join[place](torch.cat([h, skips.pop()], 1)), embedding)
         return h
 
 
