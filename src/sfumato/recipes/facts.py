@@ -39,13 +39,19 @@ class Facts:
         widths = [64, 128] if side < 48 else [64, 128, 192]
         return {"name": "unet", "widths": widths, "blocks": 1, "fold": 2}
 
+    def training(self) -> dict[str, object]:
+        """Return how weights are found: convolutions gain by Muon, a perceptron's few matrices do not."""
+        if not self.is_pictures:
+            return {"optimiser": "adamw", "training": {"batch": 512}}
+        return {"optimiser": "muon", "training": {"batch": 64, "learning_rate": 4e-3}}
+
     def common(self) -> dict[str, object]:
         """Return the parts of a configuration that do not depend on the recipe."""
         return {
             "data": self.data,
             "scaling": self.scaling,
             "network": self.network(),
-            "training": {"batch": 64 if self.is_pictures else 512},
+            **self.training(),
         }
 
 

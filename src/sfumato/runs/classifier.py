@@ -27,6 +27,7 @@ from sfumato.train.budget import Budget
 from sfumato.train.checkpoint import Checkpoint, load, load_into, save
 from sfumato.train.events import Event
 from sfumato.train.loop import Fit, FitSettings
+from sfumato.train.optimiser import AdamW
 from sfumato.train.signals import StopRequest
 
 CLASSIFIER = "classifier.safetensors"
@@ -65,9 +66,9 @@ class ClassifierTraining:
         self._scaling = build_scaling(config)
         settings = FitSettings(
             batch=config.training.batch,
+            optimiser=AdamW(weight_decay=0.05),
             learning_rate=2e-3,
             warmup=50,
-            weight_decay=0.05,
             clip=1.0,
             seed=seed,
             precision=config.precision,

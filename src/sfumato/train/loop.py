@@ -23,7 +23,7 @@ from sfumato.train.checkpoint import load_into, part
 from sfumato.train.compiling import disagreement
 from sfumato.train.device import autocast, to_device
 from sfumato.train.events import Ended, Event, Notice, Stepped
-from sfumato.train.optimiser import adamw, learning_rate_scale, load_moments, moments
+from sfumato.train.optimiser import OptimiserRule, learning_rate_scale, load_moments, moments, take_step
 from sfumato.train.order import Order
 from sfumato.train.signals import StopRequest
 
@@ -36,15 +36,15 @@ class TrainingDivergedError(SfumatoError):
 class FitSettings:
     """How to take steps.
 
-    batch: examples a step, over all processes; learning_rate: the peak; warmup: steps of linear rise;
-    clip: largest norm of a gradient; precision: "auto", "bf16" or "fp32", see `device.autocast`;
-    compile: whether to compile the networks.
+    batch: examples a step, over all processes; optimiser: how weights follow their gradients; learning_rate:
+    the peak; warmup: steps of linear rise; clip: largest norm of a gradient; precision: "auto", "bf16" or
+    "fp32", see `device.autocast`; compile: whether to compile the networks.
     """
 
     batch: int
+    optimiser: OptimiserRule
     learning_rate: float
     warmup: int
-    weight_decay: float
     clip: float
     seed: int
     precision: str = "auto"
@@ -77,10 +77,7 @@ class Fit:
         self.done = Done()
         self._load, self._shape = load, shape
         self._order = Order(examples, settings.batch, settings.seed)
-        self._optimisers = {
-            player.name: adamw(player.module.parameters(), settings.learning_rate, settings.weight_decay)
-            for player in self.players
-        }
+        self._optimisers = {player.name: settings.optimiser.build(player.module) for player in self.players}
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all state that is numbers, by name: weights and optimiser moments of each player."""
@@ -131,9 +128,6 @@ class Fit:
         for player in players:
             if step % player.every:
                 continue
-            optimiser = self._optimisers[player.name]
-            for group in optimiser.param_groups:
-                group["lr"] = rate
             loss = self.loss(player, batch, draws)
             loss.backward()
             norm = self._average_and_clip(player.module)
@@ -142,8 +136,7 @@ class Fit:
                     f"training stopped at step {step}: the loss of '{player.name}' is no longer a number. "
                     "The last checkpoint is untouched; train again with a lower training.learning_rate."
                 )
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+            take_step(self._optimisers[player.name], rate * player.pace)
             losses[player.name] = float(self.accelerator.reduce(loss.detach(), "mean"))
         return losses, norm
 

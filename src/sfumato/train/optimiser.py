@@ -1,21 +1,57 @@
-"""The optimiser and the learning rate that fits the budget.
+"""Optimisers, and the learning rate that fits the budget.
 
-AdamW (Loshchilov & Hutter 2019) with a short linear warm-up and a cosine decay to zero at the budget's end,
-so that a run of a minute and one of a day both finish with small steps.
+A rule builds the optimisers of one player's network; several of them share its parameters out among
+themselves and move together. AdamW (Loshchilov & Hutter 2019) takes all of them, `train.muon` leaves it what
+is no matrix. The rate rises linearly for a short while and falls as a cosine to zero at the budget's end, so
+that a run of a minute and one of a day both finish with small steps.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from sfumato.errors import ConfigError
 
-def adamw(parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """Build the optimiser, fused where the machine allows it."""
+Optimisers = tuple[torch.optim.Optimizer, ...]
+
+
+class OptimiserRule(Protocol):
+    """What a configuration chooses: how a network's weights follow their gradients."""
+
+    def build(self, module: nn.Module) -> Optimisers:
+        """Build the optimisers of `module`; each parameter belongs to exactly one."""
+        ...
+
+
+def adamw(parameters: Iterable[nn.Parameter], weight_decay: float) -> torch.optim.AdamW:
+    """Build AdamW with a short memory, because runs are short; its rate is set at each step."""
     return torch.optim.AdamW(
-        list(parameters), lr=learning_rate, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True
+        list(parameters), lr=0.0, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True
     )
+
+
+def check_decay(weight_decay: float) -> None:
+    """Refuse a decay that would grow weights or throw them away."""
+    if not 0 <= weight_decay < 1:
+        raise ConfigError(f"weight_decay must be at least 0 and below 1, not {weight_decay}")
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """AdamW for every parameter. weight_decay: in [0, 1), multiplied by the learning rate at each step."""
+
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        check_decay(self.weight_decay)
+
+    def build(self, module: nn.Module) -> Optimisers:
+        """Build the one optimiser."""
+        return (adamw(module.parameters(), self.weight_decay),)
 
 
 def learning_rate_scale(step: int, progress: float, warmup: int) -> float:
@@ -27,24 +63,36 @@ def learning_rate_scale(step: int, progress: float, warmup: int) -> float:
     return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
-def moments(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the optimiser's state by "<number of the parameter>.<name>"."""
+def take_step(optimisers: Optimisers, rate: float) -> None:
+    """Move every parameter at learning rate `rate`, and forget the gradients."""
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+
+
+def moments(optimisers: Sequence[torch.optim.Optimizer]) -> dict[str, Tensor]:
+    """Return the optimisers' state by "<number of the optimiser>.<number of the parameter>.<name>"."""
     return {
-        f"{index}.{name}": value
+        f"{place}.{index}.{name}": value
+        for place, optimiser in enumerate(optimisers)
         for index, state in optimiser.state_dict()["state"].items()
         for name, value in state.items()
     }
 
 
-def load_moments(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+def load_moments(optimisers: Sequence[torch.optim.Optimizer], tensors: Mapping[str, Tensor]) -> None:
     """Put back what `moments` returned."""
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
+    states: list[dict[int, dict[str, Tensor]]] = [{} for _ in optimisers]
     for key, value in tensors.items():
-        index, name = key.split(".", 1)
+        place, index, name = key.split(".", 2)
+        optimiser = optimisers[int(place)]
+        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         parameter = parameters[int(index)]
         if value.shape == parameter.shape:
             # The fused step walks memory in order, so a moment must lie as its parameter does.
             value = torch.empty_like(parameter, requires_grad=False).copy_(value)
-        state.setdefault(int(index), {})[name] = value
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+        states[int(place)].setdefault(int(index), {})[name] = value
+    for optimiser, state in zip(optimisers, states, strict=True):
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
