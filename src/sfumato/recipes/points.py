@@ -5,6 +5,7 @@ from sfumato.recipes.facts import Facts
 
 
 def recipe(facts: Facts) -> dict[str, object]:
-    """Return the pieces of the recipe: those of pictures, with an exact grid and a plain solver."""
+    """Return the pieces of the recipe: those of pictures, unguided, with an exact grid and a plain solver."""
     grid = {"name": "rho", "rho": 7.0, "ratio_min": 0.002}
-    return {**images.recipe(facts), "sampling": {"sampler": "heun", "grid": grid, "steps": 24}}
+    sampling = {"sampler": "heun", "grid": grid, "steps": 24}
+    return {**images.recipe(facts), "objective": "denoising", "sampling": sampling}

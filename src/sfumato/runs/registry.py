@@ -16,6 +16,7 @@ from sfumato.data.scaling import Pixels, Standardise
 from sfumato.diffusion import (
     bound_objective,
     grids,
+    guided_objective,
     objective,
     prediction,
     samplers,
@@ -28,6 +29,8 @@ from sfumato.diffusion import (
 )
 from sfumato.errors import ConfigError, unknown
 from sfumato.runs.networks import MLPShape, UNetShape
+from sfumato.train.muon import Muon
+from sfumato.train.optimiser import AdamW
 
 Spec = dict[str, Any]
 """A piece as a configuration writes it: its name and its options."""
@@ -84,7 +87,9 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "denoising": objective.DenoisingLoss,
         "bound": bound_objective.VariationalBound,
         "hybrid": bound_objective.Hybrid,
+        "guided": guided_objective.GuidedLoss,
     },
+    "optimiser": {"adamw": AdamW, "muon": Muon},
     "sampler": {
         "ddim": samplers.ddim,
         "ancestral": samplers.ancestral,
