@@ -1,10 +1,11 @@
-"""Python as short as the command line: load data, train, sample."""
+"""Python as short as the command line: load data, train, distil, sample."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 from sfumato.data.dataset import Dataset
 from sfumato.recipes import configure
+from sfumato.runs.distilling import begin_distillation
 from sfumato.runs.fitting import Training
 from sfumato.runs.run import Run
 from sfumato.train.budget import Budget
@@ -30,11 +31,33 @@ def fit(
     config = configure(dataset, recipe, seed, tuple(settings))
     training = Training(config, dataset, Path(out), Budget.parse(budget))
     training.begin()
+    return _carried_out(training, listeners)
+
+
+def _carried_out(training: Training, listeners: Iterable[Subscriber]) -> Run:
+    heard = tuple(listeners)
     with stop_on_signal() as stop:
         for event in training.events(stop):
-            for listener in listeners:
+            for listener in heard:
                 listener(event)
-    return Run.open(out)
+    return Run.open(training.folder)
+
+
+def distill(
+    teacher: Run,
+    out: str | Path,
+    budget: str = "5m",
+    steps: int = 1,
+    seed: int = 0,
+    settings: Iterable[str] = (),
+    listeners: Iterable[Subscriber] = (),
+) -> Run:
+    """Distil `teacher` into a run of `steps` evaluations an image in the folder `out`, and return it.
+
+    The teacher's data is read again for its labels. Arguments and errors otherwise as for `fit`.
+    """
+    training = begin_distillation(teacher, Path(out), Budget.parse(budget), steps, seed, tuple(settings))
+    return _carried_out(training, listeners)
 
 
 def open_run(folder: str | Path) -> Run:

@@ -33,13 +33,14 @@ class Player:
     """One side of the game that training is.
 
     name: unique in its family; module: what it trains; loss: (batch, draws) -> (B,), a loss an example;
-    every: it moves at every `every`-th step.
+    every: it moves at every `every`-th step; pace: its learning rate over the run's.
     """
 
     name: str
     module: nn.Module
     loss: Callable[[Batch, Draws], Tensor]
     every: int = 1
+    pace: float = 1.0
 
 
 class Trainable(Protocol):

@@ -52,13 +52,21 @@ def build_network(config: RunConfig, outputs: int) -> nn.Module:
     return network.to(memory_format=memory)
 
 
-def build_family(config: RunConfig) -> Diffusion:
-    """Build the model; raise ConfigError where its pieces do not go together."""
-    scaling = build_scaling(config)
-    context: dict[str, Any] = {"sigma_data": config.data.std, "decoder": build_decoder(scaling)}
+def build_context(config: RunConfig) -> dict[str, Any]:
+    """Build the pieces that make a model, by kind, and what they are made from."""
+    context: dict[str, Any] = {
+        "sigma_data": config.data.std,
+        "decoder": build_decoder(build_scaling(config)),
+    }
     # In this order: a later piece may be made from an earlier one.
     for kind in ("schedule", "prediction", "view", "variance", "weighting", "times", "objective"):
         context[kind] = build(kind, getattr(config, kind), context)
+    return context
+
+
+def build_family(config: RunConfig) -> Diffusion:
+    """Build the model; raise ConfigError where its pieces do not go together."""
+    context = build_context(config)
     network = build_network(config, context["variance"].outputs)
     denoiser = NetworkDenoiser(
         network, *(context[kind] for kind in ("schedule", "prediction", "view", "variance"))
@@ -70,7 +78,7 @@ def build_family(config: RunConfig) -> Diffusion:
         objective=context["objective"],
         times=context["times"],
         label_drop=config.training.label_drop,
-        bounds=scaling.bounds,
+        bounds=build_scaling(config).bounds,
     )
 
 

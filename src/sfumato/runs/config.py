@@ -25,13 +25,14 @@ PIECE_FIELDS = (
     "weighting",
     "times",
     "objective",
+    "optimiser",
     "sampler",
     "grid",
     "threshold",
 )
 
 
-MEASURED_KEYS = ("format", "family", "recipe", "data")
+MEASURED_KEYS = ("format", "family", "recipe", "data", "distilled")
 """Keys that record what a run was made from, so setting them would only make the record wrong."""
 
 
@@ -79,7 +80,6 @@ class TrainingConfig(Closed):
     batch: int = Field(128, ge=1)
     learning_rate: float = Field(3e-3, gt=0)
     warmup: int = Field(100, ge=0)
-    weight_decay: float = Field(0.01, ge=0)
     clip: float = Field(1.0, gt=0)
     label_drop: float = Field(0.1, ge=0, lt=1)
     checkpoint_seconds: float = Field(60.0, ge=0)
@@ -101,10 +101,18 @@ class SamplingConfig(Closed):
     guidance_interval: tuple[float, float] = (0.0, 1.0)
 
 
+class DistilledConfig(Closed):
+    """Of whom a run is distilled: the teacher's folder, for the record, and the weight it was guided with."""
+
+    teacher: str
+    guidance: float = Field(1.0, ge=0)
+
+
 class RunConfig(Closed):
     """Everything that makes a run what it is.
 
-    precision: in which networks run; "auto" takes bf16 where the machine is fast at it.
+    precision: in which networks run; "auto" takes bf16 where the machine is fast at it; distilled: None for a
+    run that was trained on data.
     """
 
     format: Literal[1] = 1
@@ -122,8 +130,10 @@ class RunConfig(Closed):
     weighting: Spec
     times: Spec
     objective: Spec = complete("objective", "denoising")
+    optimiser: Spec = complete("optimiser", "adamw")
     training: TrainingConfig
     sampling: SamplingConfig
+    distilled: DistilledConfig | None = None
 
     def to_json(self) -> str:
         """Return the configuration as indented JSON."""

@@ -23,6 +23,8 @@ from sfumato.families.agreements import Batch
 from sfumato.files import sweep, write_whole
 from sfumato.runs.build import build_family, build_sampling, build_scaling
 from sfumato.runs.config import RunConfig, read_config
+from sfumato.runs.distillation import build_trainee
+from sfumato.runs.registry import build
 from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, DATA, LOG, done_of
 from sfumato.runs.sampling import Request, label_indices, walk
 from sfumato.train.averaging import Averages
@@ -80,9 +82,10 @@ class Training:
         self.family = build_family(config)
         self.family.module.to(device)
         self._options = build_sampling(config, self.family)
+        self._trainee = build_trainee(config, self.family, folder)
         scaling = build_scaling(config)
         self.fit = Fit(
-            self.family,
+            self._trainee,
             len(dataset.train),
             Examples(dataset.train, scaling, device),
             dataset.shape,
@@ -92,7 +95,7 @@ class Training:
         self.averages = Averages(self.fit.players)
         self._news: deque[Event] = deque()
         self._held_out = HeldOutLoss(
-            self.family,
+            self._trainee,
             self.averages,
             Examples(dataset.held_out, scaling, device),
             len(dataset.held_out),
@@ -109,9 +112,9 @@ class Training:
         wanted = {"on": True, "off": False, "auto": long_enough}[training.compile]
         return FitSettings(
             batch=training.batch,
+            optimiser=build("optimiser", self.config.optimiser, {}),
             learning_rate=training.learning_rate,
             warmup=training.warmup,
-            weight_decay=training.weight_decay,
             clip=training.clip,
             seed=self.config.seed,
             precision=self.config.precision,

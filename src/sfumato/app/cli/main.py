@@ -12,6 +12,7 @@ from sfumato import __version__
 from sfumato.app.cli.classifier import classifier
 from sfumato.app.cli.data import data
 from sfumato.app.cli.demo import demo
+from sfumato.app.cli.distill import distill
 from sfumato.app.cli.evaluate import evaluate
 from sfumato.app.cli.fit_grid import fit_grid
 from sfumato.app.cli.likelihood import likelihood
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (demo, train, sample, classifier, fit_grid, evaluate, likelihood, data, recipes, verify):
+for verb in (demo, train, sample, distill, classifier, fit_grid, evaluate, likelihood, data, recipes, verify):
     app.command()(verb)
 
 

@@ -1,0 +1,24 @@
+"""What `sfumato distill` does: make a run's fast twin, with the bar, previews and report of any training."""
+
+from pathlib import Path
+
+from sfumato.app.console import console
+from sfumato.app.scoring import one_process
+from sfumato.app.training import carry_out, read_data, refuse_taken
+from sfumato.runs.distillation import distilled_config
+from sfumato.runs.distilling import begin_distillation
+from sfumato.runs.run import Run
+from sfumato.train.budget import Budget
+
+
+def distill_run(teacher: Path, out: Path | None, budget: str, steps: int, seed: int) -> None:
+    """Distil the run in `teacher` into the folder `out`, by default beside it."""
+    one_process("distill")
+    limit, opened = Budget.parse(budget), Run.open(teacher)
+    folder = out or teacher.with_name(f"{teacher.name}-{steps}-step")
+    refuse_taken(folder)
+    config = distilled_config(opened, steps, seed)  # refuses what cannot be before the data is read
+    dataset = read_data(config.data.source, config.data.reading)
+    taught = opened.config.sampling.steps
+    console.print(f"[bold]{teacher}[/] samples in {taught} steps; its twin in {folder} will in {steps}.")
+    carry_out(begin_distillation(opened, folder, limit, steps, seed, (), dataset))

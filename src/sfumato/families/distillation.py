@@ -1,0 +1,131 @@
+"""Distribution matching: a diffusion model turned into a generator of one or a few steps.
+
+The student G is the teacher's own network, asked at pure noise. Its samples x = G(z) should be spread as the
+teacher's data are; the Kullback–Leibler divergence between both, noised to any level, falls along
+
+    g = E over z, t, eps of  (D_critic(x_t, t) − D_teacher(x_t, t)) / ‖x − D_teacher(x_t, t)‖₁
+
+(Yin et al. 2024, "One-step diffusion with distribution matching distillation", equations 7 and 8, with the
+scores written as estimates D of x0; ‖·‖₁ is the mean over a picture). The critic is a third copy that is
+trained by the denoising loss on the student's samples, at twice its pace, so that it keeps knowing them (Yin
+et al. 2024b). The student's loss ½·‖x − stop(x − g)‖² has g as its gradient and ½‖g‖² as its value, which
+says how far apart both distributions still look.
+
+With several steps the student is asked at each of them, on its own samples noised again, as sampling will.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from sfumato.condition import Condition
+from sfumato.diffusion.guidance import OFF
+from sfumato.diffusion.guidance.classifier_free import extrapolate
+from sfumato.diffusion.level import expand
+from sfumato.diffusion.objective import Objective
+from sfumato.diffusion.process import corrupt
+from sfumato.families.agreements import Batch, Draws, Player
+from sfumato.families.diffusion import PLAYER, Diffusion
+
+CRITIC = "critic"
+CRITIC_PACE = 2.0
+"""The critic's learning rate over the student's: it must follow what the student does."""
+LEAST_DISTANCE = 0.01
+"""Keeps the gradient finite where the teacher already agrees."""
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """A student, its critic and their teacher, all of one shape.
+
+    teacher: is not trained; objective: what trains the critic; at: the times at which the student is asked,
+    falling from 1; guidance: the weight of the teacher's classifier-free guidance.
+    """
+
+    student: Diffusion
+    critic: Diffusion
+    teacher: Diffusion
+    objective: Objective
+    at: tuple[float, ...] = (1.0,)
+    guidance: float = OFF
+
+    def players(self) -> tuple[Player, ...]:
+        """Return the student and the critic, in this order."""
+        return (
+            Player(PLAYER, self.student.module, self.student_loss),
+            Player(CRITIC, self.critic.module, self.critic_loss, pace=CRITIC_PACE),
+        )
+
+    def with_modules(self, modules: Mapping[str, Callable[..., Tensor]]) -> "Distillation":
+        """Return the same game with other forms of the networks that are trained."""
+        return replace(
+            self,
+            student=self.student.with_modules({PLAYER: modules[PLAYER]}),
+            critic=self.critic.with_modules({PLAYER: modules[CRITIC]}),
+        )
+
+    def draw(self, rows: int, shape: tuple[int, ...], generator: torch.Generator) -> Draws:
+        """Draw the noise of every step, the step each row is asked at, and noise and times of both losses."""
+        stages = {
+            f"z{stage}": torch.randn(rows, *shape, generator=generator) for stage in range(len(self.at))
+        }
+        losses = {
+            f"{of}.{name}": value
+            for of in (PLAYER, CRITIC)
+            for name, value in self.teacher.draw(rows, shape, generator).items()
+        }
+        # A permutation: the stratified times of one loss must not go with rows of the other in their order.
+        order = torch.randperm(rows, generator=generator)
+        return {
+            **stages,
+            **losses,
+            f"{CRITIC}.t": losses[f"{CRITIC}.t"][order],
+            "stage": torch.randint(len(self.at), (rows,), generator=generator),
+        }
+
+    def student_loss(self, batch: Batch, draws: Draws) -> Tensor:
+        """Return ½ of the mean square of each sample's gradient: (B,)."""
+        x = self.generate(batch.condition, draws)
+        gap = self._gap(x.detach(), batch.condition, draws)
+        return 0.5 * (x - (x - gap).detach()).square().flatten(1).mean(1)
+
+    def critic_loss(self, batch: Batch, draws: Draws) -> Tensor:
+        """Return the denoising loss of each of the student's samples: (B,)."""
+        with torch.no_grad():
+            x = self.generate(batch.condition, draws)
+        t, eps = draws[f"{CRITIC}.t"], draws[f"{CRITIC}.eps"]
+        return self.objective(self.critic.denoiser, x, eps, t, batch.condition)
+
+    def generate(self, condition: Condition | None, draws: Draws) -> Tensor:
+        """Return what the student makes of the noise at each row's own step: (B, ...)."""
+        denoiser = self.student.denoiser
+        x_t = draws["z0"] * denoiser.schedule.prior_std
+        t = torch.full((len(x_t),), self.at[0], dtype=torch.float64, device=x_t.device)
+        for stage, time in enumerate(self.at[1:], start=1):
+            with torch.no_grad():
+                x0 = denoiser.estimate(x_t, t, condition).x0
+            later = draws["stage"] >= stage
+            t = torch.where(later, torch.full_like(t, time), t)
+            x_t = torch.where(
+                expand(later, x_t) > 0, corrupt(denoiser.schedule, x0, draws[f"z{stage}"], t), x_t
+            )
+        return denoiser.estimate(x_t, t, condition).x0
+
+    @torch.no_grad()
+    def _gap(self, x: Tensor, condition: Condition | None, draws: Draws) -> Tensor:
+        """Return g: (B, ...)."""
+        t = draws[f"{PLAYER}.t"]
+        x_t = corrupt(self.teacher.denoiser.schedule, x, draws[f"{PLAYER}.eps"], t)
+        real = self._real(x_t, t, condition)
+        distance = (x - real).abs().flatten(1).mean(1).clamp(min=LEAST_DISTANCE)
+        return (self.critic.denoiser.estimate(x_t, t, condition).x0 - real) / expand(distance, x)
+
+    def _real(self, x_t: Tensor, t: Tensor, condition: Condition | None) -> Tensor:
+        """Return the teacher's guided estimate of x0: (B, ...)."""
+        denoiser = self.teacher.denoiser
+        asked = denoiser.estimate(x_t, t, condition)
+        if condition is None or self.guidance == OFF:
+            return asked.x0
+        return extrapolate(denoiser.estimate(x_t, t, condition.drop_all()), asked, self.guidance).x0

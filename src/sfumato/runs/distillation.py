@@ -1,0 +1,95 @@
+"""Distilled runs: how they are configured, and where their teacher is kept.
+
+A distilled run is a run folder like any other, whose configuration says besides of whom it was distilled and
+at which noise levels it is asked. The teacher's weights are kept in it, so that it can be resumed without the
+teacher's folder; they are needed for nothing else.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from sfumato.diffusion.objective import DenoisingLoss
+from sfumato.diffusion.schedules import time_of_log_snr
+from sfumato.errors import ConfigError
+from sfumato.families.agreements import Trainable
+from sfumato.families.diffusion import Diffusion
+from sfumato.families.distillation import Distillation
+from sfumato.runs.build import build_context, build_family
+from sfumato.runs.config import RunConfig, parse_config
+from sfumato.train.checkpoint import Checkpoint, load, load_into, save
+
+if TYPE_CHECKING:
+    from sfumato.runs.run import Run
+
+TEACHER = "teacher.safetensors"
+LATER_RATIOS = {1: (), 2: (1.5,), 3: (3.0, 0.75), 4: (5.0, 1.5, 0.5)}
+"""Noise over the data's own deviation at the steps after the first, by the number of steps."""
+PACE = 5e-4
+"""The student's learning rate: its own samples are its data, so it must not run ahead of its critic."""
+
+
+def distilled_config(teacher: "Run", steps: int, seed: int, settings: tuple[str, ...] = ()) -> RunConfig:
+    """Return the configuration of a generator of `steps` steps distilled from `teacher`.
+
+    settings: "key=value" texts applied over it. Raises ConfigError for a number of steps that is not offered
+    and for a teacher that is distilled itself, has learned a variance, or does not see the noise level.
+    """
+    config = teacher.config
+    if steps not in LATER_RATIOS:
+        raise ConfigError(
+            f"a run is distilled to {min(LATER_RATIOS)} to {max(LATER_RATIOS)} steps, not {steps}."
+        )
+    if config.distilled is not None:
+        raise ConfigError(f"{teacher.folder} is distilled already: distil the run it was made from.")
+    if config.variance["name"] == "learned":
+        raise ConfigError("a run with a learned variance cannot be distilled: train one with variance=small.")
+    schedule = teacher.family.denoiser.schedule
+    ratios = torch.tensor(LATER_RATIOS[steps], dtype=torch.float64) * config.data.std
+    at = (1.0, *time_of_log_snr(schedule, -2 * ratios.log()).tolist())
+    tree = config.model_dump(mode="json")
+    tree |= {
+        "recipe": "distilled",
+        "seed": seed,
+        "objective": {"name": "denoising"},
+        "optimiser": {"name": "adamw", "weight_decay": 0.0},
+        "distilled": {"teacher": str(teacher.folder), "guidance": config.sampling.guidance},
+        "training": {**tree["training"], "learning_rate": PACE, "warmup": 20, "label_drop": 0.0},
+        "sampling": {
+            **tree["sampling"],
+            "sampler": "renoise",
+            "grid": {"name": "fitted", "at": [*at, 0.0]},
+            "steps": steps,
+            "guidance": 1.0,
+        },
+    }
+    return parse_config(tree).with_settings(settings)
+
+
+def keep_teacher(teacher: "Run", folder: Path) -> None:
+    """Write the averaged weights that `folder` is to be distilled from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save(folder / TEACHER, Checkpoint(teacher.family.module.state_dict(), {"done": teacher.done.steps}))
+
+
+def build_trainee(config: RunConfig, family: Diffusion, folder: Path) -> Trainable:
+    """Return what a training moves: the family itself, or the game in which it is distilled."""
+    if config.distilled is None:
+        return family
+    device = next(family.module.parameters()).device
+    weights = load(folder / TEACHER).tensors
+    teacher, critic = build_family(config), build_family(config)
+    for copy in (teacher, critic, family):
+        copy.module.to(device)
+        load_into(copy.module, weights, "teacher's weights")
+    teacher.module.requires_grad_(False)
+    return Distillation(
+        student=family,
+        critic=critic,
+        teacher=replace(teacher, label_drop=0.0),
+        objective=DenoisingLoss(build_context(config)["weighting"]),
+        at=tuple(config.sampling.grid["at"][:-1]),
+        guidance=config.distilled.guidance,
+    )

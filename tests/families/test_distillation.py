@@ -1,0 +1,152 @@
+"""Distribution matching: its gradient is the divergence's, and it stands still where both agree."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sfumato.condition import Condition
+from sfumato.diffusion.denoiser import NetworkDenoiser
+from sfumato.diffusion.objective import DenoisingLoss
+from sfumato.diffusion.prediction import Data
+from sfumato.diffusion.schedules import CosineVP
+from sfumato.diffusion.times import Uniform
+from sfumato.diffusion.weighting import InData
+from sfumato.families.agreements import Batch
+from sfumato.families.diffusion import Diffusion
+from sfumato.families.distillation import LEAST_DISTANCE, Distillation
+
+ROWS = 20_000
+SCHEDULE = CosineVP()
+
+
+class Gaussian(nn.Module):
+    """The exact estimate of x0 for data N(mean, std²), given the level as ¼·log(sigma/alpha)."""
+
+    def __init__(self, mean: float, std: float) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.tensor(mean, dtype=torch.float64))
+        self.std = std
+
+    def forward(self, x: Tensor, level: Tensor, condition: Condition | None) -> Tensor:
+        """Return E[x0 | x_t] from x_t at unit variance: (B, 1)."""
+        ratio = (4 * level).exp()[:, None].double()
+        alpha, sigma = 1 / (1 + ratio**2).sqrt(), ratio / (1 + ratio**2).sqrt()
+        total = (alpha * self.std) ** 2 + sigma**2
+        x_t = x * (alpha**2 + sigma**2).sqrt()
+        return self.mean + alpha * self.std**2 / total * (x_t - alpha * self.mean)
+
+
+class Shift(nn.Module):
+    """A generator of N(shift, 1): the noise itself, moved."""
+
+    def __init__(self, shift: float) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.tensor(shift, dtype=torch.float64))
+
+    def forward(self, x: Tensor, level: Tensor, condition: Condition | None) -> Tensor:
+        """Return x + shift."""
+        return x + self.shift
+
+
+def _family(network: nn.Module) -> Diffusion:
+    denoiser = NetworkDenoiser(network, SCHEDULE, Data())
+    return Diffusion(network, denoiser, DenoisingLoss(InData()), Uniform(), 0.0)
+
+
+def _game(shift: float, critic: nn.Module) -> Distillation:
+    student, teacher = _family(Shift(shift)), _family(Gaussian(0.0, 1.0))
+    return Distillation(student, _family(critic), teacher, DenoisingLoss(InData()))
+
+
+def _gradient(game: Distillation) -> tuple[float, float]:
+    """Return the gradient of the student's loss by its shift, and its standard error."""
+    generator = torch.Generator().manual_seed(0)
+    draws = {
+        name: value.double() if value.is_floating_point() else value
+        for name, value in game.draw(ROWS, (1,), generator).items()
+    }
+    batch = Batch(torch.zeros(ROWS, 1, dtype=torch.float64), None)
+    game.student_loss(batch, draws).mean().backward()
+    gradient = game.student.module.shift.grad
+    x = game.generate(None, draws).detach()
+    spread = game._gap(x, None, draws).std() / ROWS**0.5
+    return float(gradient), float(spread)
+
+
+def test_the_student_stands_still_where_the_critic_is_the_teacher() -> None:
+    gradient, _ = _gradient(_game(0.7, Gaussian(0.0, 1.0)))
+    assert gradient == 0
+
+
+@pytest.mark.parametrize("shift", [-0.8, 0.5])
+def test_the_gradient_is_that_of_the_divergence(shift: float) -> None:
+    """For N(shift, 1) against N(0, 1) the critic less the teacher is shift·(1 − alpha²) at every level."""
+    game = _game(shift, Gaussian(shift, 1.0))
+    found, error = _gradient(game)
+    draws = game.draw(ROWS, (1,), torch.Generator().manual_seed(0))
+    x = game.generate(None, {name: v.double() for name, v in draws.items()}).detach()
+    level = SCHEDULE.level(draws["denoiser.t"])
+    x_t = level.alpha[:, None] * x + level.sigma[:, None] * draws["denoiser.eps"].double()
+    real = level.alpha[:, None] * x_t
+    distance = (x - real).abs().clamp(min=LEAST_DISTANCE)
+    expected = float((shift * (1 - level.alpha.square())[:, None] / distance).mean())
+    assert found == pytest.approx(expected, rel=1e-6)
+    # Towards the teacher, and by more than chance.
+    assert found * shift > 0
+    assert abs(found) > 5 * error
+
+
+def test_the_student_finds_the_teacher_with_the_exact_critic() -> None:
+    shift = 0.8
+    for step in range(60):
+        gradient, _ = _gradient(_game(shift, Gaussian(shift, 1.0)))
+        shift -= 0.3 * gradient
+        if step == 0:
+            assert abs(shift) < 0.8
+    # The gradient is proportional to the shift, apart from its weights, which are positive.
+    assert abs(shift) < 0.01
+
+
+def test_the_critic_learns_the_student_s_mean() -> None:
+    game = _game(0.5, Gaussian(-0.3, 1.0))
+    optimiser = torch.optim.SGD(game.critic.module.parameters(), lr=0.5)
+    for step in range(200):
+        draws = game.draw(512, (1,), torch.Generator().manual_seed(step))
+        draws = {name: v.double() if v.is_floating_point() else v for name, v in draws.items()}
+        batch = Batch(torch.zeros(512, 1, dtype=torch.float64), None)
+        optimiser.zero_grad()
+        game.critic_loss(batch, draws).mean().backward()
+        optimiser.step()
+    # Its standard error over the last dozens of steps of 512 is about 0.02.
+    assert float(game.critic.module.mean) == pytest.approx(0.5, abs=0.1)
+    assert game.student.module.shift.grad is None
+
+
+def test_a_later_step_is_asked_on_the_student_s_own_noised_sample() -> None:
+    game = replace(_game(0.5, Gaussian(0.0, 1.0)), at=(1.0, 0.4))
+    draws = {n: v.double() for n, v in game.draw(4, (1,), torch.Generator().manual_seed(0)).items()}
+    draws["stage"] = torch.tensor([0, 1, 0, 1])
+    x = game.generate(None, draws)
+    first = draws["z0"] + 0.5
+    level = SCHEDULE.level(0.4)
+    second = level.alpha * first + level.sigma * draws["z1"] + 0.5
+    torch.testing.assert_close(
+        x, torch.where(draws["stage"][:, None] == 0, first, second), rtol=1e-12, atol=1e-12
+    )
+
+
+def test_a_guided_teacher_is_guided() -> None:
+    class Labelled(Gaussian):
+        def forward(self, x: Tensor, level: Tensor, condition: Condition | None) -> Tensor:
+            assert condition is not None
+            shown = torch.where(condition.dropped, 0.0, condition.values["label"].double())
+            return super().forward(x, level, condition) + shown[:, None]
+
+    game = replace(_game(0.0, Gaussian(0.0, 1.0)), teacher=_family(Labelled(0.0, 1.0)), guidance=3.0)
+    condition = Condition.of(label=torch.tensor([1, 2]))
+    x, t = torch.zeros(2, 1, dtype=torch.float64), torch.tensor([0.5, 0.5], dtype=torch.float64)
+    plain = replace(game, guidance=1.0)._real(x, t, condition)
+    free = game.teacher.denoiser.estimate(x, t, condition.drop_all()).x0
+    torch.testing.assert_close(game._real(x, t, condition), free + 3 * (plain - free))
