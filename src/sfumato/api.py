@@ -28,8 +28,9 @@ def fit(
     "2000steps"; settings: "key=value" over the recipe; listeners: called with every event of training.
     Raises a SfumatoError for anything the caller can put right.
     """
-    config = configure(dataset, recipe, seed, tuple(settings))
-    training = Training(config, dataset, Path(out), Budget.parse(budget))
+    limit = Budget.parse(budget)
+    config = configure(dataset, recipe, seed, tuple(settings), limit)
+    training = Training(config, dataset, Path(out), limit)
     training.begin()
     return _carried_out(training, listeners)
 

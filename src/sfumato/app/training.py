@@ -66,7 +66,7 @@ def start_run(wish: Wish) -> Run | None:
     folder = wish.out or default_folder(wish.source)
     refuse_taken(folder)
     dataset = read_data(wish.source, wish.reading)
-    config = configure(dataset, wish.recipe, wish.seed or 0, wish.settings)
+    config = configure(dataset, wish.recipe, wish.seed or 0, wish.settings, budget)
     training = Training(config, dataset, folder, budget)
     training.begin()
     return carry_out(training)

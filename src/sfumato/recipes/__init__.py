@@ -10,6 +10,7 @@ from sfumato.data.dataset import Dataset
 from sfumato.errors import unknown
 from sfumato.recipes.facts import Facts, data_config
 from sfumato.runs.config import RunConfig, parse_config
+from sfumato.train.budget import Budget
 
 RECIPES = {
     "images": "EDM preconditioning on exploding noise, sampled by DPM-Solver++ 2M: the default for pictures",
@@ -40,10 +41,12 @@ def configure(
     recipe: str | None = None,
     seed: int = 0,
     settings: tuple[str, ...] = (),
+    budget: Budget | None = None,
 ) -> RunConfig:
     """Return the configuration of a new run on `dataset`.
 
-    settings: "key=value" texts applied over the recipe.
+    settings: "key=value" texts applied over the recipe; budget: how long it is to be trained, by which the
+    network's size goes.
     Raises ConfigError for an unknown recipe, key or impossible pair.
     """
     name = recipe or default_recipe(dataset)
@@ -52,6 +55,6 @@ def configure(
     make: Callable[[Facts], dict[str, object]] = import_module(
         f"sfumato.recipes.{name.replace('-', '_')}"
     ).recipe
-    facts = data_config(dataset)
+    facts = data_config(dataset, budget)
     tree = {"recipe": name, "seed": seed, **facts.common(), **make(facts)}
     return parse_config(tree).with_settings(settings)

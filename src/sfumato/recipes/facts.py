@@ -1,5 +1,6 @@
 """What recipes know of the data, and what they all share: the scaling and a network of the right size."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -8,17 +9,26 @@ from sfumato.data.dataset import Dataset
 from sfumato.data.scaling import Pixels, Scaling, standardise
 from sfumato.randomness import generator
 from sfumato.runs.config import DataConfig
+from sfumato.train.budget import Budget
 
 MEASURED_ON = 4096
 """Examples on which the standard deviation is measured."""
 
 
+FINEST_WIDTH = ((600.0, 64), (3600.0, 96), (math.inf, 128))
+"""Channels of the finest level for training times below so many seconds."""
+
+
 @dataclass(frozen=True)
 class Facts:
-    """The data of a run and how it meets the model."""
+    """The data of a run, how it meets the model, and how many seconds there are to train.
+
+    A budget that counts steps or images is as good as a short one.
+    """
 
     data: DataConfig
     scaling: dict[str, object]
+    seconds: float = 0.0
 
     @property
     def is_pictures(self) -> bool:
@@ -26,17 +36,19 @@ class Facts:
         return len(self.data.shape) == 3
 
     def network(self) -> dict[str, object]:
-        """Return a network that suits the examples' size.
+        """Return a network that suits the examples' size and the time there is.
 
         Pictures from 24 pixels on are folded 2×2, so that most work is done at 12 to 16 pixels and half that;
-        those from 48 on get a level more.
+        those from 48 on get a level more. A wide network learns more from each picture and sees fewer of
+        them: the narrow one is ahead for ten minutes on two cores (docs/speed.md).
         """
         if not self.is_pictures:
             return {"name": "mlp", "width": 128, "layers": 4}
         side = min(self.data.shape[1:])
         if side < 24:
             return {"name": "unet", "widths": [64, 64], "blocks": 1, "fold": 1}
-        widths = [64, 128] if side < 48 else [64, 128, 192]
+        fine = next(width for seconds, width in FINEST_WIDTH if self.seconds < seconds)
+        widths = [fine, 2 * fine] if side < 48 else [fine, 2 * fine, 3 * fine]
         return {"name": "unet", "widths": widths, "blocks": 1, "fold": 2}
 
     def training(self) -> dict[str, object]:
@@ -55,8 +67,8 @@ class Facts:
         }
 
 
-def data_config(dataset: Dataset) -> Facts:
-    """Measure what a configuration says of the data."""
+def data_config(dataset: Dataset, budget: Budget | None = None) -> Facts:
+    """Measure what a configuration says of the data; budget: how long there is to train, if that is known."""
     scaling: Scaling = Pixels()
     spec: dict[str, object] = {"name": "pixels"}
     if not dataset.is_pictures:
@@ -74,4 +86,5 @@ def data_config(dataset: Dataset) -> Facts:
             "content_hash": dataset.content_hash,
         }
     )
-    return Facts(data, spec)
+    seconds = budget.amount if budget is not None and budget.of == "seconds" else 0.0
+    return Facts(data, spec, seconds)
