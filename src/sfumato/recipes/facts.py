@@ -55,7 +55,7 @@ class Facts:
         """Return how weights are found: convolutions gain by Muon, a perceptron's few matrices do not."""
         if not self.is_pictures:
             return {"optimiser": "adamw", "training": {"batch": 512}}
-        return {"optimiser": "muon", "training": {"batch": 64, "learning_rate": 4e-3}}
+        return {"optimiser": "muon", "training": {"batch": 64, "learning_rate": 6e-3}}
 
     def common(self) -> dict[str, object]:
         """Return the parts of a configuration that do not depend on the recipe."""

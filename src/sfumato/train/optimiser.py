@@ -2,11 +2,11 @@
 
 A rule builds the optimisers of one player's network; several of them share its parameters out among
 themselves and move together. AdamW (Loshchilov & Hutter 2019) takes all of them, `train.muon` leaves it what
-is no matrix. The rate rises linearly for a short while and falls as a cosine to zero at the budget's end, so
-that a run of a minute and one of a day both finish with small steps.
+is no matrix. The rate rises linearly for a short while and falls in a straight line to zero at the budget's end
+(Bergsma et al. 2025, "Straight to zero"), so that a run of a minute and one of a day both finish with small
+steps.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -60,7 +60,7 @@ def learning_rate_scale(step: int, progress: float, warmup: int) -> float:
     warmup: steps of linear rise.
     """
     rise = min(1.0, (step + 1) / max(1, warmup))
-    return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    return rise * (1 - min(1.0, progress))
 
 
 def take_step(optimisers: Optimisers, rate: float) -> None:
