@@ -91,7 +91,7 @@ def diffusers_samples(settings: Settings, data: Dataset, seconds: float) -> Peer
         note.write_text(json.dumps(found) + "\n")
     network = diffusers_network(data.shape)
     network.load_state_dict(load_file(kept))
-    ddim = DDIM(network, fastest(data.shape, settings.batch))
+    ddim = DDIM(network, data.shape, fastest(data.shape, settings.batch))
     starts = range(0, settings.colour_samples, DRAWN_AT_ONCE)
     print(f"  sampling {settings.colour_samples:,} of diffusers", flush=True)
     drawn = [ddim(min(DRAWN_AT_ONCE, settings.colour_samples - start), seed=start) for start in starts]

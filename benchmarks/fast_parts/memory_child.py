@@ -66,11 +66,12 @@ def diffusers_training(batch: int, source: str) -> dict[str, int]:
 
 
 def diffusers_sampling(batch: int) -> dict[str, int]:
-    """Sample diffusers' network by its own pipeline, as it comes."""
+    """Sample diffusers' network by DDIM, as it comes."""
     from fast_parts.networks import AS_IT_COMES, diffusers_network
     from fast_parts.sampling import DDIM
 
-    return peak_of(lambda: DDIM(diffusers_network((1, 28, 28)), AS_IT_COMES)(batch, DDIM_STEPS))
+    shape = (1, 28, 28)
+    return peak_of(lambda: DDIM(diffusers_network(shape), shape, AS_IT_COMES)(batch, DDIM_STEPS))
 
 
 if __name__ == "__main__":
