@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from machine import matrix_rate
 
 import sfumato
 from sfumato.data import Dataset, load_data
@@ -63,17 +64,6 @@ ROWS = (
     Row("—", "flow", "Heun"),
     Row("—", "images", "DPM-Solver++ 2M, guidance 1.25"),
 )
-
-
-def matrix_rate() -> float:
-    """Return the machine's bf16 matrix product rate now, in TFLOP/s: 2048³, median of 9."""
-    a = torch.ones(2048, 2048, dtype=torch.bfloat16)
-    seconds = []
-    for _ in range(9):
-        start = perf_counter()
-        a @ a
-        seconds.append(perf_counter() - start)
-    return 2 * 2048**3 / sorted(seconds)[4] / 1e12
 
 
 def trained(recipe: str, seed: int, data: Dataset, budget: str, runs: Path) -> Run:

@@ -1,0 +1,1 @@
+"""The parts of `fast.py`: what each measures stands in its own file."""
