@@ -1,6 +1,6 @@
 """What a sampler costs besides its network: microseconds a step where the network returns what it is shown.
 
-    python benchmarks/sampler_cost.py [--threads 2] [--steps 20] [--walks 15] [--out FILE.md]
+    python benchmarks/sampler_cost.py [--only SAMPLER ...] [--threads 2] [--out FILE.md]
 
 64 pictures of 1×28×28 in float32, on EDM's schedule with EDM's prediction and on the cosine schedule with v,
 by every sampler there is. A row is the median over walks that take turns with those of all others, after a
@@ -17,7 +17,8 @@ import argparse
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from sfumato.condition import Condition
 from sfumato.diffusion.denoiser import Denoiser, NetworkDenoiser
-from sfumato.diffusion.grids import Grid, RhoGrid, UniformGrid
+from sfumato.diffusion.grids import Grid, RhoGrid, UniformGrid, times_of
 from sfumato.diffusion.prediction import EDM, V
 from sfumato.diffusion.samplers import Sampler, sample_frames
 from sfumato.diffusion.schedules import CosineVP, LinearVE
@@ -90,16 +91,17 @@ class Job:
 def job(sampler: Sampler, denoiser: Denoiser, grid: Grid, steps: int) -> Job:
     """Build the job of a sampler; its frames are passed by, as `sfumato sample` passes them by."""
     schedule, z = denoiser.schedule, SeededNoise(range(SHAPE[0])).normal(SHAPE)
-    times, x, noise = grid.times(steps, schedule), z * schedule.prior_std, FixedNoise(z)
+    x, noise = z * schedule.prior_std, FixedNoise(z)
 
     def walk() -> int:
-        *_, last = sample_frames(denoiser, sampler, x, times, noise)
+        times = times_of(grid, steps, schedule)
+        (last,) = deque(sample_frames(denoiser, sampler, x, times, noise), maxlen=1)
         return last.evaluations
 
     return Job(walk, steps)
 
 
-def jobs(steps: int) -> dict[str, dict[str, Job]]:
+def jobs(names: Sequence[str], steps: int) -> dict[str, dict[str, Job]]:
     """Return the jobs by sampler and setting, but for samplers on a schedule they are not made for."""
     return {
         name: {
@@ -108,6 +110,7 @@ def jobs(steps: int) -> dict[str, dict[str, Job]]:
             if name not in PARTICULAR or isinstance(denoiser.schedule, LinearVE)
         }
         for name, sampler in SAMPLERS.items()
+        if name in names
     }
 
 
@@ -121,9 +124,9 @@ def microseconds(run: Callable[[], object], repeats: int = 200) -> float:
     return 1e6 * statistics.median(seconds)
 
 
-def measure(steps: int, walks: int) -> dict[str, dict[str, Job]]:
+def measure(names: Sequence[str], steps: int, walks: int) -> dict[str, dict[str, Job]]:
     """Warm everything up and let all jobs walk in turns."""
-    table = jobs(steps)
+    table = jobs(names, steps)
     every = [job for row in table.values() for job in row.values()]
     for one in every:
         one.warm()
@@ -141,9 +144,9 @@ def line(name: str, row: dict[str, Job]) -> str:
     return f"| {name} | {asked.evaluations / asked.steps:.3g} | {' | '.join(cells)} | {dearest:.0f} |"
 
 
-def table(steps: int = 20, walks: int = 15) -> str:
-    """Measure, and return the Markdown table and the lines below it."""
-    rows = measure(steps, walks)
+def table(names: Sequence[str] = tuple(SAMPLERS), steps: int = 20, walks: int = 15) -> str:
+    """Measure the samplers `names`, and return the Markdown table and the lines below it."""
+    rows = measure(names, steps, walks)
     x, noise = torch.zeros(SHAPE), SeededNoise(range(SHAPE[0]))
     return "\n".join(
         [
@@ -161,6 +164,7 @@ def table(steps: int = 20, walks: int = 15) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=SAMPLERS, default=list(SAMPLERS), metavar="SAMPLER")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=20, help="of a walk")
     parser.add_argument("--walks", type=int, default=15, help="of which the median is taken")
@@ -170,7 +174,7 @@ def main() -> None:
     run = f"`--threads {options.threads} --steps {options.steps} --walks {options.walks}`"
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
     head = f"# Sampler cost, {date.today()}\n\n{run}, {versions}.\n\n"
-    text = head + table(options.steps, options.walks) + "\n"
+    text = head + table(options.only, options.steps, options.walks) + "\n"
     print(text)
     if options.out:
         options.out.write_text(text)
