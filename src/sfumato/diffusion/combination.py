@@ -38,9 +38,10 @@ def combine(*terms: tuple[Factor, Tensor]) -> Tensor:
 
     terms: one or more of (factor, x: (B, ...)). Where a factor is the number 0 its x is not read.
     """
-    counted = [term for term in terms if isinstance(term[0], Tensor) or term[0] != 0] or terms[:1]
-    (factor, x), *others = counted
-    total = expand(factor, x) * x if isinstance(factor, Tensor) else factor * x
-    for factor, x in others:
-        total = added(total, factor, x) if isinstance(factor, Tensor) else total.add_(x, alpha=factor)
-    return total
+    total: Tensor | None = None
+    for factor, x in terms:
+        if isinstance(factor, Tensor):
+            total = expand(factor, x) * x if total is None else added(total, factor, x)
+        elif factor != 0:
+            total = x * factor if total is None else total.add_(x, alpha=factor)
+    return torch.zeros_like(terms[0][1]) if total is None else total
