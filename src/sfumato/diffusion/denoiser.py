@@ -8,19 +8,23 @@ method, so each can stand where another does.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from torch import Tensor
 
 from sfumato.condition import Condition
-from sfumato.diffusion.prediction import Estimate, Prediction, check, solve
+from sfumato.diffusion.prediction import Estimate, Prediction, check, row_at, solve
+from sfumato.diffusion.remembering import level_at
 from sfumato.diffusion.schedules import Schedule
 from sfumato.diffusion.variance import FixedSmall, Variance
 from sfumato.diffusion.view import View, WithLevel
 
 Network = Callable[[Tensor, Tensor, Condition | None], Tensor]
-"""A network of (what it is shown: (B, ...), level: (B,), condition); see `View` and `Variance`."""
+"""A network of (what it is shown: (B, ...), level: (B,), condition); see `View` and `Variance`.
+
+It returns a new tensor each time: an estimate is computed from it later, when it is read.
+"""
 
 
 class Denoiser(Protocol):
@@ -59,14 +63,14 @@ class NetworkDenoiser:
 
     def output(self, x_t: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
         """Return the network's output at `x_t`: (B, ...), `t`: () or (B,), in the precision of x_t."""
-        shown, level = self.view.show(x_t, self.schedule.level(t))
+        shown, level = self.view.show(x_t, level_at(self.schedule, t))
         return self.network(shown, level, condition).to(x_t.dtype)
 
     def interpret(self, output: Tensor, x_t: Tensor, t: Tensor) -> Estimate:
         """Return what an output at `x_t` says: the solution of its row, and the variance's fraction."""
-        level = self.schedule.level(t)
+        level = level_at(self.schedule, t)
         prediction, fraction = self.variance.split(output)
-        return replace(solve(self.prediction.row(level), level, x_t, prediction), variance_fraction=fraction)
+        return solve(row_at(self.prediction, level), level, x_t, prediction).beside(fraction)
 
     def estimate(self, x_t: Tensor, t: Tensor, condition: Condition | None = None) -> Estimate:
         """Run the network once and solve its row."""

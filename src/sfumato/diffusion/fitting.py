@@ -10,6 +10,7 @@ against a fine solution of the same ODE (`least_squares`). It takes walks of the
 gradient runs through the network.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -66,7 +67,7 @@ def walk(
     denoiser: Denoiser, sampler: Sampler, x: Tensor, times: Tensor, condition: Condition | None = None
 ) -> Tensor:
     """Return the end of a deterministic sampler from `x`: (B, ...); raise ConfigError if it draws noise."""
-    *_, last = sample_frames(denoiser, sampler, x, times, _Silence(), condition)
+    (last,) = deque(sample_frames(denoiser, sampler, x, times, _Silence(), condition), maxlen=1)
     return last.x
 
 

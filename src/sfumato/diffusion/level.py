@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Level:
-    """The cumulative scales at some times, and their derivatives by time.
+    """The cumulative scales at some times, and their derivatives by time; equal to itself alone.
 
     t: () or (B,) of float64; alpha, sigma: the same shape, the scales of signal and noise;
     d_alpha, d_sigma: the same shape, d alpha/dt and d sigma/dt.

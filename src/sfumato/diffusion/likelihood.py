@@ -107,7 +107,7 @@ def turning(ask: Question, y: Tensor, at: Scales) -> Tensor:
     """Return dy/dtheta = cos(theta)·ε̂ − sin(theta)·x̂0 at y: (B, ...)."""
     size = math.hypot(at.alpha, at.sigma)
     estimate = ask(size * y, at)
-    return (at.alpha * estimate.eps - at.sigma * estimate.x0) / size
+    return estimate.mix(-at.sigma / size, at.alpha / size)
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,23 @@ With x_t = alpha·x0 + sigma·eps and the output o = a·x0 + b·eps, two equatio
     x0  = (b·x_t − sigma·o)/determinant
     eps = (alpha·o − a·x_t)/determinant
 
-No converter per pair of names, no loss per prediction. An error e of the output is an error
-−sigma/determinant·e of x0 and alpha/determinant·e of eps, so a row whose determinant vanishes somewhere on
-its schedule (noise prediction where alpha = 0) says nothing about the picture there: `check` refuses it.
+and with them any other row of (x0, eps), as one sum of x_t and o. No converter per pair of names, no loss per
+prediction. An error e of the output is an error −sigma/determinant·e of x0 and alpha/determinant·e of eps, so
+a row whose determinant vanishes somewhere on its schedule (noise prediction where alpha = 0) says nothing
+about the picture there: `check` refuses it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from sfumato.diffusion.level import Level, expand
+from sfumato.diffusion.combination import Factor, combine, number
+from sfumato.diffusion.later import AsNow, deferring, later
+from sfumato.diffusion.level import Level
+from sfumato.diffusion.remembering import remembered
 from sfumato.diffusion.schedules import Schedule
 from sfumato.errors import ConfigError
 
@@ -25,7 +30,7 @@ LARGEST_AMPLIFICATION = 1e4
 """Beyond it, float32's rounding of the output alone is visible in the picture."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """The row (a, b) at some levels; a, b: () or (B,) of float64."""
 
@@ -34,7 +39,7 @@ class Row:
 
     def of(self, x0: Tensor, eps: Tensor) -> Tensor:
         """Return a·x0 + b·eps; x0, eps: (B, ...)."""
-        return expand(self.a, x0) * x0 + expand(self.b, eps) * eps
+        return combine((self.a, x0), (self.b, eps))
 
     def determinant(self, level: Level) -> Tensor:
         """Return alpha·b − sigma·a."""
@@ -49,10 +54,16 @@ class Prediction(Protocol):
         ...
 
 
+Mix = Callable[[Factor, float], Tensor]
+"""Given (a, b), returns a·x0 + b·eps as a new tensor: (B, ...)."""
+
+
+@deferring("x0", "eps")
 @dataclass(frozen=True)
 class Estimate:
     """What a denoiser believes of x_t: the clean sample and the noise, both (B, ...).
 
+    Both are computed when they are first read, unless they are given.
     variance_fraction: (B, ...), the v of a network that has learned a variance (`diffusion.variance`).
     """
 
@@ -60,17 +71,48 @@ class Estimate:
     eps: Tensor
     variance_fraction: Tensor | None = None
 
+    @classmethod
+    def of(cls, mix: Mix, variance_fraction: Tensor | None = None) -> "Estimate":
+        """Return the estimate of which `mix` knows every row."""
+        estimate = cls(later(lambda: mix(1.0, 0.0)), later(lambda: mix(0.0, 1.0)), variance_fraction)
+        return estimate.mixed_by(mix)
+
+    def mixed_by(self, mix: Mix) -> "Estimate":
+        """Let `mix`, which gives the same by fewer passes over the batch, stand for the method; return self.
+
+        An estimate that is made from this one by `dataclasses.replace` has the method itself again.
+        """
+        object.__setattr__(self, "mix", AsNow(mix))
+        return self
+
+    def mix(self, a: Factor, b: float) -> Tensor:
+        """Return a·x0 + b·eps as a new tensor: (B, ...); eps is not computed where b = 0."""
+        return combine((a, self.x0), (b, self.eps)) if b else combine((a, self.x0))
+
+    def beside(self, variance_fraction: Tensor | None) -> "Estimate":
+        """Return the same estimate with the v of a learned variance, if there is one."""
+        return self if variance_fraction is None else Estimate.of(self.mix, variance_fraction)
+
+
+@remembered
+def inverse(row: Row, level: Level) -> tuple[Factor, Factor, Factor, Factor]:
+    """Return (p, q, r, s) with x0 = p·x_t + q·output and eps = r·x_t + s·output."""
+    of_x0, of_eps = (row.b, -level.sigma), (-row.a, level.alpha)
+    determinant = row.determinant(level)
+    p, q, r, s = (number(value / determinant) for value in (*of_x0, *of_eps))
+    return p, q, r, s
+
 
 def solve(row: Row, level: Level, x_t: Tensor, output: Tensor) -> Estimate:
     """Turn an output into the pair (x0, eps); x_t, output: (B, ...)."""
-    determinant = row.determinant(level)
+    p, q, r, s = inverse(row, level)
+    return Estimate.of(lambda a, b: combine((a * p + b * r, x_t), (a * q + b * s, output)))
 
-    def times(value: Tensor, x: Tensor) -> Tensor:
-        return expand(value / determinant, x) * x
 
-    x0 = times(row.b, x_t) - times(level.sigma, output)
-    eps = times(level.alpha, output) - times(row.a, x_t)
-    return Estimate(x0, eps)
+@remembered
+def row_at(prediction: Prediction, level: Level) -> Row:
+    """Return `prediction.row(level)`, the very same object each time for one level of one time."""
+    return prediction.row(level)
 
 
 def amplification(row: Row, level: Level) -> Tensor:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from sfumato.diffusion.level import Level, expand
+from sfumato.diffusion.remembering import remembered
 from sfumato.diffusion.schedules import Schedule
 from sfumato.normal import Normal
 
@@ -35,6 +36,7 @@ def marginal(schedule: Schedule, x0: Tensor, t: Tensor | float) -> Normal:
     return Normal(expand(level.alpha, x0) * x0, expand(level.sigma, x0))
 
 
+@remembered
 def transition_scales(level_s: Level, level_t: Level) -> tuple[Tensor, Tensor]:
     """Return (alpha_ts, sigma_ts), the scales of signal and noise of the way from s to t > s."""
     alpha_ts = level_t.alpha / level_s.alpha
@@ -48,6 +50,7 @@ def transition(schedule: Schedule, x_s: Tensor, s: Tensor | float, t: Tensor | f
     return Normal(expand(alpha_ts, x_s) * x_s, expand(sigma_ts, x_s))
 
 
+@remembered
 def posterior_scales(level_s: Level, level_t: Level) -> tuple[Tensor, Tensor, Tensor]:
     """Return the factors of x_t and of x0 in the posterior's mean, and its standard deviation."""
     alpha_ts, sigma_ts = transition_scales(level_s, level_t)

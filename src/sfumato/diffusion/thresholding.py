@@ -16,6 +16,7 @@ from sfumato.diffusion.correction import with_x0
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.diffusion.level import expand
 from sfumato.diffusion.prediction import Estimate
+from sfumato.diffusion.remembering import level_at
 from sfumato.diffusion.schedules import Schedule
 from sfumato.errors import ConfigError
 
@@ -91,7 +92,7 @@ class Thresholded:
         assert self.bounds is not None
         estimate = self.denoiser.estimate(x_t, t, condition)
         x0 = self.threshold.clip(estimate.x0, self.bounds)
-        return with_x0(estimate, x0, self.schedule.level(t))
+        return with_x0(estimate, x0, level_at(self.schedule, t))
 
     def evaluations(self, t: float, condition: Condition | None = None) -> int:
         """Return the wrapped denoiser's count."""

@@ -10,7 +10,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sfumato.diffusion.level import Level, expand
+from sfumato.diffusion.combination import Factor, combine, number, per_row
+from sfumato.diffusion.level import Level
+from sfumato.diffusion.remembering import remembered
 from sfumato.errors import ConfigError
 
 LARGEST_LOG_RATIO = 12.0
@@ -45,9 +47,14 @@ class WithLevel:
 
     def show(self, x_t: Tensor, level: Level) -> tuple[Tensor, Tensor]:
         """Return x_t/sqrt(alpha²·sigma_data² + sigma²) and ¼·log(sigma/alpha)."""
-        scale = ((level.alpha * self.sigma_data).square() + level.sigma.square()).rsqrt()
-        noise_level = level_input(level).to(x_t.device, x_t.dtype).expand(len(x_t))
-        return expand(scale, x_t) * x_t, noise_level
+        scale, noise_level = _scale_and_level(self, level)
+        return combine((scale, x_t)), per_row(noise_level, x_t)
+
+
+@remembered
+def _scale_and_level(view: WithLevel, level: Level) -> tuple[Factor, Factor]:
+    scale = ((level.alpha * view.sigma_data).square() + level.sigma.square()).rsqrt()
+    return number(scale), number(level_input(level))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.condition import Condition
+from sfumato.diffusion.later import deferring
 from sfumato.randomness import Noise
 
 Draws = Mapping[str, Tensor]
@@ -59,12 +60,13 @@ class Trainable(Protocol):
         ...
 
 
+@deferring("state", "guess")
 @dataclass(frozen=True)
 class Moment:
     """A moment of generation: `index` of `steps` steps done.
 
     state: (B, ...), where the walk stands, in the size of the data; guess: (B, ...), the picture it is
-    believed to become; evaluations: network runs so far, per picture.
+    believed to become, both computed when first read; evaluations: network runs so far, per picture.
     """
 
     index: int

@@ -7,16 +7,19 @@ labels, a share of them is hidden in training, which is what classifier-free gui
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from sfumato.condition import Condition
 from sfumato.diffusion.denoiser import Denoiser, NetworkDenoiser
-from sfumato.diffusion.grids import Grid
+from sfumato.diffusion.grids import Grid, times_of
 from sfumato.diffusion.guidance import OFF, ClassifierFree
+from sfumato.diffusion.later import later
 from sfumato.diffusion.objective import Objective
-from sfumato.diffusion.samplers import Sampler, sample_frames
+from sfumato.diffusion.samplers import Frame, Sampler, sample_frames
+from sfumato.diffusion.schedules import Schedule
 from sfumato.diffusion.thresholding import Threshold, Thresholded
 from sfumato.diffusion.times import TimeDensity
 from sfumato.errors import ConfigError
@@ -113,15 +116,21 @@ class Diffusion:
         """Yield the moments of sampling a batch of `shape`: (B, ...), from pure noise to data."""
         schedule = self.denoiser.schedule
         device = next(self.module.parameters()).device
-        times = options.grid.times(options.steps, schedule)
+        times = times_of(options.grid, options.steps, schedule)
         x = noise.normal(shape).to(device) * schedule.prior_std
         walk = sample_frames(self.guided(options), options.sampler, x, times, noise, condition)
         for frame in walk:
-            # On its way an exploding sample outgrows the data a hundredfold; shown, it has the data's size.
-            level = schedule.level(frame.t)
-            shown = frame.x / max(1.0, float(torch.hypot(level.alpha, level.sigma)))
-            if frame.index == frame.steps and (level.sigma > 0 or options.known):
-                # A geometric schedule ends with a little noise; what it lies on is the sample. And a solver
-                # errs by a little even where the picture is known.
-                shown = frame.x0
-            yield Moment(frame.index, frame.steps, shown, frame.x0, frame.evaluations)
+            state = later(partial(_shown, frame, schedule, bool(options.known)))
+            guess = later(partial(getattr, frame, "x0"))
+            yield Moment(frame.index, frame.steps, state, guess, frame.evaluations)
+
+
+def _shown(frame: Frame, schedule: Schedule, known: bool) -> Tensor:
+    """Return where a walk stands in the size of the data, or at its end the sample: (B, ...)."""
+    level = schedule.level(frame.t)
+    if frame.index == frame.steps and (level.sigma > 0 or known):
+        # A geometric schedule ends with a little noise; what it lies on is the sample. And a solver errs by
+        # a little even where the picture is known.
+        return frame.x0
+    # On its way an exploding sample outgrows the data a hundredfold; shown, it has the data's size.
+    return frame.x / max(1.0, float(torch.hypot(level.alpha, level.sigma)))

@@ -161,7 +161,8 @@ class Training:
         family = self.family.with_modules({name: for_inference(m, precision) for name, m in modules.items()})
         labels = label_indices(None, self.config.data.classes, n)
         request = Request(n, 0, labels, self._options)
-        *_, last = walk(family, build_scaling(self.config), self.config.data.shape, request, range(n))
+        moments = walk(family, build_scaling(self.config), self.config.data.shape, request, range(n))
+        (last,) = deque(moments, maxlen=1)
         return last.state
 
     def events(self, stop: StopRequest) -> Iterator[Event]:

@@ -10,6 +10,7 @@ RUN/report.html             the page about it
 RUN/classifier.safetensors  a classifier of noisy examples, where one was trained (`runs.classifier`)
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -120,7 +121,7 @@ class Run:
         request = self.request(n, labels, seed, **options)
         parts = []
         for places in request.chunks(CHUNK):
-            *_, last = self.walk(request, places)
+            (last,) = deque(self.walk(request, places), maxlen=1)  # moments are not kept, as a list would
             parts.append(last.state)
         return np.concatenate(parts)
 

@@ -6,6 +6,7 @@ so `-n 1 --seed 7 --label 7` makes again what stood at place 7 of `--seed 0`.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from sfumato.condition import Condition
 from sfumato.data.scaling import Scaling
+from sfumato.diffusion.later import deferring, later
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Moment
 from sfumato.families.diffusion import Diffusion, SamplingOptions
@@ -33,11 +35,13 @@ class Request:
         return [range(start, min(start + size, self.n)) for start in range(0, self.n, size)]
 
 
+@deferring("state", "guess")
 @dataclass(frozen=True)
 class Chunk:
     """A moment of a chunk of a request: the images at `places`, as the data is.
 
-    moment: where the walk stands; state and guess: uint8 (B, C, H, W) or float32 (B, D) on the CPU.
+    moment: where the walk stands; state and guess: uint8 (B, C, H, W) or float32 (B, D) on the CPU, made when
+    first read, because of most moments nobody looks at them.
     """
 
     places: range
@@ -85,5 +89,9 @@ def walk(
     if request.labels is not None:
         condition = Condition.of(label=request.labels[places.start : places.stop]).to(device)
     for moment in family.frames((len(places), *shape), noise, condition, request.options):
-        state, guess = (scaling.to_data(x.cpu()).numpy() for x in (moment.state, moment.guess))
+        state, guess = (later(partial(_as_data, scaling, moment, name)) for name in ("state", "guess"))
         yield Chunk(places, moment, state, guess)
+
+
+def _as_data(scaling: Scaling, moment: Moment, name: str) -> np.ndarray:
+    return scaling.to_data(getattr(moment, name).cpu()).numpy()

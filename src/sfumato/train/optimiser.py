@@ -2,9 +2,9 @@
 
 A rule builds the optimisers of one player's network; several of them share its parameters out among
 themselves and move together. AdamW (Loshchilov & Hutter 2019) takes all of them, `train.muon` leaves it what
-is no matrix. The rate rises linearly for a short while and falls in a straight line to zero at the budget's end
-(Bergsma et al. 2025, "Straight to zero"), so that a run of a minute and one of a day both finish with small
-steps.
+is no matrix. The rate rises linearly for a short while and falls in a straight line to zero at the end of
+the budget (Bergsma et al. 2025, "Straight to zero"), so that a run of a minute and one of a day both finish
+with small steps.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

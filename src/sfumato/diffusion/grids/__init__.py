@@ -1,6 +1,6 @@
 """Grids: where the steps of a sampler lie."""
 
-from sfumato.diffusion.grids.base import Grid, check_grid
+from sfumato.diffusion.grids.base import Grid, check_grid, times_of
 from sfumato.diffusion.grids.fitted import FittedGrid
 from sfumato.diffusion.grids.noise import (
     NOISIEST_RATIO,
@@ -27,5 +27,6 @@ __all__ = [
     "check_grid",
     "cleanest_log_ratio",
     "noisiest_log_ratio",
+    "times_of",
     "times_of_log_ratios",
 ]

@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from sfumato.diffusion.remembering import kept
 from sfumato.diffusion.schedules import Schedule
 from sfumato.errors import ConfigError
 
@@ -21,6 +22,12 @@ class Grid(Protocol):
     def times(self, steps: int, schedule: Schedule) -> Tensor:
         """Return steps + 1 falling times down to 0 as float64."""
         ...
+
+
+@kept
+def times_of(grid: Grid, steps: int, schedule: Schedule) -> Tensor:
+    """Return `grid.times(steps, schedule)`; where it has to be solved for, that is done once."""
+    return grid.times(steps, schedule)
 
 
 def check_grid(times: Tensor) -> Tensor:

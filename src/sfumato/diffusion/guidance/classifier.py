@@ -22,6 +22,7 @@ from sfumato.diffusion.guidance.gradients import differentiable, with_signal
 from sfumato.diffusion.guidance.interval import ALWAYS, Intermittent, Interval
 from sfumato.diffusion.level import expand
 from sfumato.diffusion.prediction import Estimate
+from sfumato.diffusion.remembering import level_at
 
 LogProb = Callable[[Tensor, Tensor, Condition], Tensor]
 """A classifier: (x_t: (B, ...), t: () or (B,), condition) -> log p(c | x_t) in nats: (B,), row by row."""
@@ -52,7 +53,7 @@ class ClassifierGuided(Intermittent):
         level = self.schedule.level(asked)
         scale = expand(self.weight * level.sigma.square() / level.alpha, x_t)
         x0 = estimate.x0 + scale * self._gradient(x_t, asked, condition)
-        return with_x0(estimate, x0, self.schedule.level(t))
+        return with_x0(estimate, x0, level_at(self.schedule, t))
 
     def _gradient(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """Return ∇ log p(c | x_t): (B, ...); rows do not see each other, so a sum has every row's own."""

@@ -6,7 +6,7 @@ w = 0 ignores the condition, w = 1 is the conditional model itself ("off"), w > 
 prediction is linear in (x0, eps) and x_t is the same in both, guiding eps guides every other space alike.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -21,11 +21,7 @@ OFF = 1.0
 
 def extrapolate(origin: Estimate, aim: Estimate, weight: float) -> Estimate:
     """Return origin + weight·(aim − origin) of two estimates of the same x_t; all else is `aim`'s."""
-    return replace(
-        aim,
-        x0=origin.x0 + weight * (aim.x0 - origin.x0),
-        eps=origin.eps + weight * (aim.eps - origin.eps),
-    )
+    return Estimate.of(lambda a, b: origin.mix(a, b).lerp_(aim.mix(a, b), weight), aim.variance_fraction)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from sfumato.condition import Condition
 from sfumato.diffusion.correction import with_x0
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.diffusion.prediction import Estimate
+from sfumato.diffusion.remembering import level_at
 from sfumato.diffusion.schedules import Schedule
 from sfumato.errors import ConfigError
 
@@ -47,7 +48,7 @@ class Inpainted:
         estimate = self.denoiser.estimate(x_t, t, condition)
         mask = self.mask.to(x_t.device).bool()
         x0 = torch.where(mask, self.known.to(estimate.x0), estimate.x0)
-        return with_x0(estimate, x0, self.schedule.level(t))
+        return with_x0(estimate, x0, level_at(self.schedule, t))
 
     def evaluations(self, t: float, condition: Condition | None = None) -> int:
         """Return the wrapped denoiser's count."""

@@ -15,8 +15,9 @@ from typing import Any
 
 from torch import Tensor
 
+from sfumato.diffusion.later import later
 from sfumato.diffusion.samplers.base import Question, Scales, Step
-from sfumato.diffusion.samplers.interpolation import correction, remember
+from sfumato.diffusion.samplers.interpolation import remember, weights
 from sfumato.errors import ConfigError
 from sfumato.randomness import Noise
 
@@ -38,11 +39,14 @@ class AdamsBashforth:
     def step(self, ask: Question, x_t: Tensor, t: Scales, s: Scales, noise: Noise, memory: Any) -> Step:
         """Go along the polynomial through this slope and those before."""
         estimate = ask(x_t, t)
-        x_s = s.alpha * estimate.x0 + s.sigma * estimate.eps
         if t.alpha == 0:
-            return Step(x_s, estimate.x0)
+            return Step(estimate.mix(s.alpha, s.sigma), later(lambda: estimate.x0))
         here, there = t.sigma / t.alpha, s.sigma / s.alpha
         points = remember((here, estimate.eps), memory or (), self.order)
         moments = [1 / (k + 1) for k in range(1, len(points))]
-        rest = s.alpha * (there - here) * correction(points, there - here, moments)
-        return Step(x_s + rest, estimate.x0, points)
+        length = s.alpha * (there - here)
+        of_eps, *others = [length * weight for weight in weights(points, there - here, moments)]
+        x_s = estimate.mix(s.alpha, s.sigma + of_eps)
+        for factor, (_, slope) in zip(others, points[1:], strict=True):
+            x_s.add_(slope, alpha=factor)
+        return Step(x_s, later(lambda: estimate.x0), points)

@@ -7,6 +7,7 @@ picture, a film strip, a progress bar and a plain result are the same code path.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,8 +17,10 @@ from torch import Tensor
 from sfumato.condition import Condition
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.diffusion.grids import check_grid
+from sfumato.diffusion.later import deferring, later
 from sfumato.diffusion.level import Level
 from sfumato.diffusion.prediction import Estimate
+from sfumato.diffusion.remembering import level_at, remembered, shared_time
 from sfumato.diffusion.schedules import Schedule
 from sfumato.randomness import Noise
 
@@ -49,20 +52,27 @@ class Question:
 
     def at(self, t: float) -> Scales:
         """Return the level at `t`."""
-        level = self._denoiser.schedule.level(t)
-        numbers = [float(v) for v in (level.alpha, level.sigma, level.d_alpha, level.d_sigma)]
-        return Scales(t, numbers[0], numbers[1], numbers[2], numbers[3], level)
+        return _scales(t, level_at(self._denoiser.schedule, t))
 
     def __call__(self, x_t: Tensor, t: Scales) -> Estimate:
         """Estimate (x0, eps) of `x_t`: (B, ...)."""
         self.evaluations += self._denoiser.evaluations(t.t, self._condition)
-        time = torch.tensor(t.t, dtype=torch.float64)
-        return self._denoiser.estimate(x_t, time, self._condition)
+        return self._denoiser.estimate(x_t, shared_time(t.t), self._condition)
 
 
+@remembered
+def _scales(t: float, level: Level) -> Scales:
+    numbers = [float(v) for v in (level.alpha, level.sigma, level.d_alpha, level.d_sigma)]
+    return Scales(t, numbers[0], numbers[1], numbers[2], numbers[3], level)
+
+
+@deferring("x0")
 @dataclass(frozen=True)
 class Step:
-    """What a step returns: x_s, the estimate of x0 it went by, and what it wants to remember."""
+    """What a step returns: x_s, the estimate of x0 it went by, and what it wants to remember.
+
+    x0 may be given as `later(...)`: few who walk look at it.
+    """
 
     x: Tensor
     x0: Tensor
@@ -92,6 +102,7 @@ def check_sampler(sampler: Sampler, schedule: Schedule) -> None:
         sampler.check(schedule)
 
 
+@deferring("x0")
 @dataclass(frozen=True)
 class Frame:
     """A moment of sampling: `index` of `steps` steps done, now at time `t`.
@@ -124,8 +135,8 @@ def sample_frames(
     ask = Question(denoiser, condition)
     scales = [ask.at(float(t)) for t in check_grid(times)]
     steps, memory = len(scales) - 1, None
-    yield Frame(0, steps, scales[0].t, x, torch.zeros_like(x), 0)
+    yield Frame(0, steps, scales[0].t, x, later(partial(torch.zeros_like, x)), 0)
     for index, (t, s) in enumerate(pairwise(scales), start=1):
         step = sampler.step(ask, x, t, s, noise, memory)
         x, memory = step.x, step.memory
-        yield Frame(index, steps, s.t, x, step.x0, ask.evaluations)
+        yield Frame(index, steps, s.t, x, later(partial(getattr, step, "x0")), ask.evaluations)

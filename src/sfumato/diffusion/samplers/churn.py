@@ -15,10 +15,13 @@ from typing import Any
 
 from torch import Tensor
 
+from sfumato.diffusion.combination import combine
+from sfumato.diffusion.level import Level
 from sfumato.diffusion.process import transition_scales
+from sfumato.diffusion.remembering import remembered
 from sfumato.diffusion.samplers.base import Question, Scales, Step
 from sfumato.diffusion.samplers.ode import Heun
-from sfumato.diffusion.schedules import time_of_log_snr
+from sfumato.diffusion.schedules import Schedule, time_of_log_snr
 from sfumato.errors import ConfigError
 from sfumato.randomness import Noise
 
@@ -54,13 +57,17 @@ class Churn:
         up = self.noisier(ask, t)
         if up.t > t.t:
             factor, std = (float(scale) for scale in transition_scales(t.level, up.level))
-            x_t = factor * x_t + self.s_noise * std * noise.normal(x_t.shape).to(x_t)
+            x_t = combine((factor, x_t), (self.s_noise * std, noise.normal(x_t.shape).to(x_t)))
         return Heun().step(ask, x_t, up, s, noise, memory)
 
     def noisier(self, ask: Question, t: Scales) -> Scales:
         """Return the level at t̂ >= t, or `t` itself where no noise is added."""
         if self.gamma == 0 or t.alpha == 0 or not self.s_min <= t.sigma / t.alpha <= self.s_max:
             return t
-        log_snr = t.level.log_snr - 2 * math.log1p(self.gamma)
-        up = float(time_of_log_snr(ask.schedule, log_snr))
+        up = _noisier_time(ask.schedule, self.gamma, t.level)
         return ask.at(up) if up > t.t else t
+
+
+@remembered
+def _noisier_time(schedule: Schedule, gamma: float, level: Level) -> float:
+    return float(time_of_log_snr(schedule, level.log_snr - 2 * math.log1p(gamma)))

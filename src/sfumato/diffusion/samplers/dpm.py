@@ -17,10 +17,11 @@ from typing import Any
 
 from torch import Tensor
 
+from sfumato.diffusion.combination import added, combine
 from sfumato.diffusion.process import posterior_scales
 from sfumato.diffusion.samplers.base import Question, Scales, Step
 from sfumato.diffusion.samplers.exponential import half_log_snr, polynomial_step
-from sfumato.diffusion.samplers.interpolation import Point, correction, remember
+from sfumato.diffusion.samplers.interpolation import Point, remember, weights
 from sfumato.errors import ConfigError
 from sfumato.randomness import Noise
 
@@ -71,12 +72,14 @@ class SDEDPMSolverPP2M:
         """Draw x_s from the posterior of the extrapolated x0."""
         x0 = ask(x_t, t).x0
         points = _known(x0, t, memory, 2)
-        mean, h = x0, half_log_snr(s) - half_log_snr(t)
+        h, factors = half_log_snr(s) - half_log_snr(t), [0.0] * len(points)
         if math.isfinite(h):
             # Halfway along the step the line through both estimates is D.
-            mean = x0 + correction(points, h, [0.5] * (len(points) - 1))
+            factors = weights(points, h, [0.5] * (len(points) - 1))
+        factors[0] += 1
         of_x_t, of_x0, kappa = (float(v) for v in posterior_scales(s.level, t.level))
-        x_s = of_x_t * x_t + of_x0 * mean
+        terms = [(of_x0 * factor, f) for factor, (_, f) in zip(factors, points, strict=True)]
+        x_s = combine((of_x_t, x_t), *terms)
         if kappa > 0:
-            x_s = x_s + kappa * noise.normal(x_t.shape).to(x_t)
+            x_s = added(x_s, kappa, noise.normal(x_t.shape).to(x_t))
         return Step(x_s, x0, points)

@@ -22,6 +22,8 @@ from typing import Any
 
 from torch import Tensor
 
+from sfumato.diffusion.combination import added
+from sfumato.diffusion.later import later
 from sfumato.diffusion.samplers.base import Question, Sampler, Scales, Step, check_sampler
 from sfumato.diffusion.samplers.sde import EulerMaruyama
 from sfumato.diffusion.schedules import Schedule
@@ -31,7 +33,8 @@ from sfumato.randomness import Noise
 
 def moved(x: Tensor, eps: Tensor, sigma: float, size: float, noise: Noise) -> Tensor:
     """Return x after one Langevin move of size r = `size`; x: (B, ...), eps: its estimated noise."""
-    return x - 0.5 * size * sigma * eps + math.sqrt(size) * sigma * noise.normal(x.shape).to(x)
+    drifted = added(x, -0.5 * size * sigma, eps)
+    return drifted.add_(noise.normal(x.shape).to(x), alpha=math.sqrt(size) * sigma)
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class AnnealedLangevin:
             estimate = ask(x_t, t)
             x_t = moved(x_t, estimate.eps, t.sigma, self.size, noise)
         if s.t > 0:
-            return Step(x_t, estimate.x0)
+            return Step(x_t, later(lambda: estimate.x0))
         x0 = ask(x_t, t).x0
         return Step(x0, x0)
 

@@ -18,10 +18,13 @@ from typing import Any
 
 from torch import Tensor
 
+from sfumato.diffusion.combination import added
+from sfumato.diffusion.later import later
+from sfumato.diffusion.level import Level
 from sfumato.diffusion.prediction import Estimate
 from sfumato.diffusion.process import drift_and_diffusion
+from sfumato.diffusion.remembering import remembered
 from sfumato.diffusion.samplers.base import Question, Scales, Step
-from sfumato.diffusion.samplers.ode import slope
 from sfumato.diffusion.samplers.stochastic import Renoise, recombine
 from sfumato.diffusion.schedules import Schedule
 from sfumato.randomness import Noise
@@ -39,11 +42,17 @@ class EulerMaruyama:
         elif t.alpha == 0:
             x_s = recombine(Renoise(), estimate, t, s, noise)
         else:
-            x_s = _moved(ask.schedule, x_t, estimate, t, s, noise)
-        return Step(x_s, estimate.x0)
+            x_s = _moved(ask.schedule, estimate, t, s, noise)
+        return Step(x_s, later(lambda: estimate.x0))
 
 
-def _moved(schedule: Schedule, x_t: Tensor, estimate: Estimate, t: Scales, s: Scales, noise: Noise) -> Tensor:
-    h, g = t.t - s.t, float(drift_and_diffusion(schedule, t.t)[1])
-    drift = slope(estimate, t) + g * g / (2 * t.sigma) * estimate.eps
-    return x_t - h * drift + g * math.sqrt(h) * noise.normal(x_t.shape).to(x_t)
+def _moved(schedule: Schedule, estimate: Estimate, t: Scales, s: Scales, noise: Noise) -> Tensor:
+    h, g = t.t - s.t, _diffusion(schedule, t.level)
+    # With x_t = alpha·x0 + sigma·eps the step is a sum of x0 and eps.
+    x_s = estimate.mix(t.alpha - h * t.d_alpha, t.sigma - h * (t.d_sigma + g * g / (2 * t.sigma)))
+    return added(x_s, g * math.sqrt(h), noise.normal(x_s.shape).to(x_s))
+
+
+@remembered
+def _diffusion(schedule: Schedule, level: Level) -> float:
+    return float(drift_and_diffusion(schedule, level.t)[1])

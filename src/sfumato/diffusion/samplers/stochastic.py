@@ -17,9 +17,10 @@ import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
+from sfumato.diffusion.combination import added
+from sfumato.diffusion.later import later
 from sfumato.diffusion.prediction import Estimate
 from sfumato.diffusion.process import posterior_scales, transition_scales
 from sfumato.diffusion.samplers.base import Question, Sampler, Scales, Step
@@ -88,16 +89,16 @@ class Stochastic:
     def step(self, ask: Question, x_t: Tensor, t: Scales, s: Scales, noise: Noise, memory: Any) -> Step:
         """Estimate (x0, eps) at t and recombine them at s."""
         estimate = ask(x_t, t)
-        return Step(recombine(self.rule, estimate, t, s, noise), estimate.x0)
+        return Step(recombine(self.rule, estimate, t, s, noise), later(lambda: estimate.x0))
 
 
 def recombine(rule: KappaRule, estimate: Estimate, t: Scales, s: Scales, noise: Noise) -> Tensor:
     """Return alpha_s·x̂0 + c·ε̂ + kappa·z: (B, ...); no noise is drawn where none is used."""
     c, kappa = rule.coefficients(t, s, estimate)
-    x_s = s.alpha * estimate.x0 + c * estimate.eps
-    if torch.is_tensor(kappa) or kappa > 0:
-        x_s = x_s + kappa * noise.normal(x_s.shape).to(x_s)
-    return x_s
+    x_s = estimate.mix(s.alpha, c)
+    if isinstance(kappa, Tensor):
+        return x_s + kappa * noise.normal(x_s.shape).to(x_s)
+    return added(x_s, kappa, noise.normal(x_s.shape).to(x_s)) if kappa > 0 else x_s
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class FixedLevel:
         level = memory or t
         estimate = ask(x_t, level)
         x = estimate.x0 if s.t == 0 else recombine(self.rule, estimate, level, level, noise)
-        return Step(x, estimate.x0, level)
+        return Step(x, later(lambda: estimate.x0), level)
 
 
 def check_variance(sampler: Sampler, variance: Variance) -> None:

@@ -85,6 +85,10 @@ class NoiseSteps:
         if not self.sigmas or not all(sigma > 0 for sigma in self.sigmas):
             raise ConfigError("a list of step noises needs at least one number, each above 0")
 
+    def __hash__(self) -> int:
+        # As for betas: it is asked for at every step, and the list may be long.
+        return hash((NoiseSteps, len(self.sigmas), self.sigmas[0], self.sigmas[-1]))
+
     @property
     def t_min(self) -> float:
         """The end of the first step."""

@@ -73,6 +73,10 @@ class Betas(VariancePreserving):
         if not self.betas or not all(0 < beta < 1 for beta in self.betas):
             raise ConfigError("a list of betas needs at least one number, each strictly between 0 and 1")
 
+    def __hash__(self) -> int:
+        # What is kept of a schedule is looked up at every step, too often to read a thousand numbers.
+        return hash((Betas, len(self.betas), self.betas[0], self.betas[-1]))
+
     @property
     def t_min(self) -> float:
         """The end of the first step."""
