@@ -26,7 +26,7 @@ def grid_of(steps: int, sampler: dict | None = None, error: float = 0.1) -> Kept
         sampler=sampler or UNIPC,
         steps=steps,
         at=at,
-        guidance=1.25,
+        guidance=1.0,
         trained=TRAINED,
         trajectories=4,
         seed=0,
@@ -77,8 +77,8 @@ def test_a_fitted_grid_is_measured_kept_and_used(run: Run) -> None:
     assert run.request(2, **wish, guidance=1.0).options.grid == FittedGrid(kept.at)
     assert run.sample(2, **wish, guidance=1.0).shape == (2, 1, 8, 8)
     # Another weight of guidance is another model to walk by.
-    with pytest.raises(ConfigError, match=r"guidance 1\.25"):
-        run.request(2, **wish)
+    with pytest.raises(ConfigError, match=r"guidance 1\.5"):
+        run.request(2, **wish, guidance=1.5)
 
 
 def test_a_sampler_with_options_of_its_own_has_grids_of_its_own(run: Run) -> None:
@@ -92,7 +92,7 @@ def test_a_sampler_with_options_of_its_own_has_grids_of_its_own(run: Run) -> Non
 @pytest.mark.parametrize(("sampler", "steps"), [("heun", 4), ("unipc", 7)])
 def test_a_grid_that_was_not_fitted_names_the_command(run: Run, sampler: str, steps: int) -> None:
     keep(run.folder, grid_of(4))
-    command = rf"'sfumato fit-grid \S+ --sampler {sampler} --steps {steps} --guidance 1.25'"
+    command = rf"'sfumato fit-grid \S+ --sampler {sampler} --steps {steps} --guidance 1'"
     with pytest.raises(ConfigError, match=command):
         run.request(1, sampler=sampler, steps=steps, grid="fitted")
 

@@ -12,6 +12,7 @@ from sfumato.data.scaling import Scaling
 from sfumato.diffusion.decoder import ContinuousGaussian, Decoder, DiscretisedGaussian
 from sfumato.diffusion.denoiser import NetworkDenoiser
 from sfumato.diffusion.guidance import OFF
+from sfumato.diffusion.guided_objective import GuidedLoss
 from sfumato.diffusion.samplers import check_sampler, check_variance
 from sfumato.errors import ConfigError
 from sfumato.families.diffusion import PLAYER, Diffusion, SamplingOptions
@@ -92,7 +93,7 @@ def build_sampling(config: RunConfig, family: Diffusion) -> SamplingOptions:
     check_sampler(sampler, schedule)
     check_variance(sampler, family.denoiser.variance)
     grid.times(sampling.steps, schedule)
-    if sampling.guidance != OFF:
+    if sampling.guidance != OFF or isinstance(family.objective, GuidedLoss):
         _require_guidable(config)
     threshold = sampling.threshold or ("none" if family.bounds is None else "static")
     options = SamplingOptions(
@@ -109,11 +110,14 @@ def build_sampling(config: RunConfig, family: Diffusion) -> SamplingOptions:
 
 def _require_guidable(config: RunConfig) -> None:
     if not config.data.classes:
-        raise ConfigError("this model knows no labels, so there is nothing to guide: use a guidance of 1.")
+        raise ConfigError(
+            "this model knows no labels, so there is nothing to guide: use a guidance of 1 and "
+            "objective=denoising."
+        )
     if config.training.label_drop == 0:
         raise ConfigError(
             "guidance needs a model that was also trained without labels: set training.label_drop=0.1, or "
-            "sampling.guidance=1."
+            "sampling.guidance=1 and objective=denoising."
         )
 
 

@@ -7,6 +7,7 @@ RUN/log.jsonl               losses and speeds over time
 RUN/budget.json             how long it is to be trained
 RUN/grids.json              grids fitted to it, if any
 RUN/report.html             the page about it
+RUN/teacher.safetensors     whom it was distilled from, where it was (`runs.distillation`)
 RUN/classifier.safetensors  a classifier of noisy examples, where one was trained (`runs.classifier`)
 """
 
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sfumato.errors import RunError
+from sfumato.errors import ConfigError, RunError
 from sfumato.families.diffusion import Guide
 from sfumato.runs.build import build_family, build_sampling, build_scaling, frozen
 from sfumato.runs.config import RunConfig, parse_config, read_config
@@ -99,6 +100,12 @@ class Run:
         `threshold`, `guidance` and `guidance_interval`, where they should differ from the run's own.
         """
         given = {name: value for name, value in options.items() if value is not None}
+        steps = self.config.sampling.steps
+        if self.config.distilled is not None and given.get("steps", steps) != steps:
+            raise ConfigError(
+                f"{self.folder} is distilled to {steps} step{'s' * (steps > 1)}: sample it without --steps, "
+                f"or distil another by 'sfumato distill {self.config.distilled.teacher} --steps N'."
+            )
         tree = self.config.model_dump(mode="json")
         settings = with_fitted_grid(self.folder, {**tree["sampling"], **given}, self.done.steps)
         config = parse_config({**tree, "sampling": settings})

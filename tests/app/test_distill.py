@@ -1,0 +1,125 @@
+"""Distillation as its users meet it: a run folder like any other, whose one step beats its teacher's."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import sfumato
+from helpers import exhaust, tiny_training
+from sfumato.app.cli.main import main
+from sfumato.errors import ConfigError, RunError
+from sfumato.families.distillation import Distillation
+from sfumato.metrics.frechet import frechet_between
+from sfumato.runs.distillation import distilled_config
+from sfumato.runs.distilling import begin_distillation
+from sfumato.runs.run import CHECKPOINT, Run
+from sfumato.train.budget import Budget
+from sfumato.train.checkpoint import load
+from sfumato.train.signals import StopRequest
+
+
+def call(*words: str | Path) -> int:
+    """Run the command line in this process and return its exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["sfumato", *map(str, words)])
+        try:
+            main()
+        except SystemExit as end:
+            return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("distill") / "teacher"
+    training = tiny_training(folder, 300, "training.batch=64", "training.learning_rate=0.006")
+    training.begin()
+    exhaust(training)
+    return Run.open(folder)
+
+
+def _distance(images: np.ndarray) -> float:
+    """Return the Fréchet distance of pictures from real digits, on their pixels as they are."""
+    data = sfumato.load_data("digits").train
+    real, _ = data.batch(torch.arange(len(data)))
+    return frechet_between(real.flatten(1).double() / 255, torch.from_numpy(images).flatten(1).double() / 255)
+
+
+def test_one_step_becomes_as_varied_as_many(teacher: Run, tmp_path: Path) -> None:
+    student = sfumato.distill(teacher, tmp_path / "student", budget="350steps", steps=1)
+    request = student.request(4)
+    *_, last = student.walk(request, range(4))
+    assert last.moment.evaluations == 1
+    many, jumped = _distance(teacher.sample(400)), _distance(teacher.sample(400, steps=1))
+    distilled = _distance(student.sample(400))
+    assert many < jumped
+    # One jump of the teacher blurs. Distilled for seconds, a tiny network closes most of what separates it.
+    assert distilled - many < 0.5 * (jumped - many)
+
+
+def test_a_distilled_run_is_a_run_like_any_other(teacher: Run, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / "two"
+    assert call("distill", teacher.folder, "--steps", "2", "--budget", "6steps", "--out", out) == 0
+    names = {path.name for path in out.iterdir()}
+    wanted = {"config.json", "checkpoint.safetensors", "teacher.safetensors", "log.jsonl", "report.html"}
+    assert wanted <= names
+    config = json.loads((out / "config.json").read_text())
+    assert config["recipe"] == "distilled"
+    assert config["distilled"]["teacher"] == str(teacher.folder)
+    capsys.readouterr()
+    assert call("sample", out, "-n", "12", "--out", tmp_path / "s.png") == 0
+    assert "2 network evaluations each" in capsys.readouterr().out
+    # Its report can be made and it goes on without the teacher's folder.
+    assert call("train", "--resume", "--out", out, "--budget", "9steps") == 0
+    assert load(out / CHECKPOINT).state["done"]["steps"] == 9  # type: ignore[index]
+
+
+def test_resumed_is_uninterrupted_bitwise(teacher: Run, tmp_path: Path) -> None:
+    for name, halves in (("whole", False), ("halves", True)):
+        training = begin_distillation(teacher, tmp_path / name, Budget("steps", 12), 1, 0)
+        exhaust(training, stop_after=5 if halves else None)
+    config, dataset = Run.open(tmp_path / "halves").config, sfumato.load_data("digits")
+    from sfumato.runs.fitting import Training
+
+    again = Training(config, dataset, tmp_path / "halves", Budget("steps", 12))
+    again.resume()
+    exhaust(again)
+    one, two = (load(tmp_path / name / CHECKPOINT).tensors for name in ("whole", "halves"))
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert any(name.startswith("critic.weights") for name in one)
+
+
+def test_both_players_move_at_their_own_pace(teacher: Run, tmp_path: Path) -> None:
+    training = begin_distillation(teacher, tmp_path / "run", Budget("steps", 3), 1, 0)
+    game = training.fit.family
+    assert isinstance(game, Distillation)
+    before = {p.name: p.module.stem.weight.detach().clone() for p in game.players()}  # type: ignore[union-attr]
+    fixed = game.teacher.module.stem.weight.detach().clone()  # type: ignore[union-attr]
+    assert torch.equal(before["denoiser"], fixed)
+    for _ in training.events(StopRequest()):
+        pass
+    moved = {p.name: (p.module.stem.weight - before[p.name]).norm() for p in game.players()}  # type: ignore[union-attr]
+    assert float(moved["critic"]) > float(moved["denoiser"]) > 0
+    assert torch.equal(game.teacher.module.stem.weight, fixed)  # type: ignore[union-attr]
+
+
+def test_what_cannot_be_distilled_is_refused(teacher: Run, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ConfigError, match="steps"):
+        distilled_config(teacher, 9, 0)
+    assert call("distill", teacher.folder, "--steps", "7", "--out", tmp_path / "x") == 2
+    assert not (tmp_path / "x").exists()
+    assert call("distill", tmp_path / "none", "--out", tmp_path / "x") == 2
+    assert call("distill", teacher.folder, "--out", teacher.folder) == 2
+    assert "--out" in capsys.readouterr().err
+    begin_distillation(teacher, tmp_path / "once", Budget("steps", 1), 1, 0)
+    with pytest.raises(ConfigError, match="already"):
+        distilled_config(Run.open(tmp_path / "once"), 1, 0)
+    with pytest.raises(RunError, match="holds a run"):
+        begin_distillation(teacher, tmp_path / "once", Budget("steps", 1), 1, 0)
+    assert call("sample", tmp_path / "once", "-n", "4", "--steps", "4", "--out", tmp_path / "s.png") == 2
+    assert "distilled to 1 step" in " ".join(capsys.readouterr().err.split())
