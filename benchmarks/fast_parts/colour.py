@@ -132,7 +132,7 @@ def fastest_training(settings: Settings, data: Dataset) -> tuple[Configuration, 
 def line(name: str, scores: Scores, evaluations: int) -> list[str]:
     """Return a line of the table."""
     distances = [f"{scores.frechet.mean:.3f}", f"{scores.floor.mean:.3f}"]
-    ratio = f"{scores.frechet.mean / scores.floor.mean:.1f}"
+    ratio = "—" if scores.ratio is None else f"{scores.ratio.mean:.1f}"
     read = "—" if scores.read_as_asked is None else f"{scores.read_as_asked:.1%}"
     return [name, f"{scores.samples:,}", str(evaluations), *distances, ratio, read]
 

@@ -129,8 +129,8 @@ class Scored:
 
     @property
     def ratio(self) -> float:
-        """The Fréchet distance over its floor, mean over the shuffles."""
-        return self.scores.frechet.mean / self.scores.floor.mean
+        """The Fréchet distance over its floor, mean over the shuffles; nan where the floor is zero."""
+        return float("nan") if self.scores.ratio is None else self.scores.ratio.mean
 
     @property
     def read(self) -> float:

@@ -93,7 +93,7 @@ def goals(timed: Sequence[Timed]) -> tuple[Goal, ...]:
     peers = [one for one in timed if one.name.startswith("diffusers")]
     for one in peers:
         lead = default / one.rate
-        found.append(Goal(f"the same, times {one.name}'s", "≥ 25", f"{lead:.0f}", lead >= 25))
+        found.append(Goal(f"the same, over {one.name}", "≥ 25", f"{lead:.0f}", lead >= 25))
     if "sfumato, one step" in rate:
         single = rate["sfumato, one step"]
         found.append(Goal("sampling in one step, images/s", "≥ 3,000", f"{single:.0f}", single >= 3000))
