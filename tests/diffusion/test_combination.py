@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sfumato.diffusion.combination import added, combine, number, per_row
+from sfumato.diffusion.combination import add_to, added, combine, number, per_row
 
 from .helpers import close, randn
 
@@ -35,6 +35,8 @@ def test_numbers_and_rows_go_together():
     close(combine((2.0, x), (rows, y), (-1.0, z)), 2 * x + rows[:, None] * y - z)
     close(added(x, rows, y), x + rows[:, None] * y)
     close(added(x, 0.3, y), x + 0.3 * y)
+    close(add_to(x.clone(), rows, y), x + rows[:, None] * y)
+    close(add_to(x.clone(), 0.3, y), x + 0.3 * y)
 
 
 def test_what_counts_nothing_is_not_read():

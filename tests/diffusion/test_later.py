@@ -63,10 +63,18 @@ def test_it_is_made_with_gradients_where_they_were_wanted():
     assert not without.heavy.requires_grad
 
 
-def test_it_is_made_for_inference_where_that_was_meant():
-    x = torch.ones(2)
-    normal = Parcel(1, later(lambda: 2 * x))
+def test_an_inference_mode_leaves_no_trace_on_what_was_not_made_in_it():
+    x = torch.ones(2, requires_grad=True)
+    parcel = Parcel(1, later(lambda: 2 * x))
     with torch.inference_mode():
-        inference = Parcel(1, later(lambda: 2 * x))
-        assert not normal.heavy.is_inference()
-    assert inference.heavy.is_inference()
+        assert parcel.heavy.requires_grad
+        assert not parcel.heavy.is_inference()
+
+
+def test_what_was_made_for_inference_has_no_gradient_and_may_be_changed():
+    x = torch.ones(2, requires_grad=True)
+    with torch.inference_mode():
+        parcel = Parcel(1, later(lambda: 2 * x))
+    assert not parcel.heavy.requires_grad
+    parcel.heavy.add_(1)  # torch allows it of no tensor of an inference mode
+    assert torch.equal(parcel.heavy, torch.full((2,), 3.0))

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from sfumato.condition import Condition
+from sfumato.diffusion.guidance import ClassifierFree
 from sfumato.diffusion.prediction import Estimate
 from sfumato.diffusion.samplers import sample_frames
 from sfumato.diffusion.samplers.interpolation import vandermonde, weights
+from sfumato.diffusion.thresholding import Static, Thresholded
 from sfumato.verify.pieces import DENOISERS, PARTICULAR, SAMPLERS, SCHEDULES
 
 from .helpers import BlockNoise, close, number, randn
@@ -70,6 +72,30 @@ def test_a_frame_that_is_looked_at_late_shows_what_it_showed(name):
     for (x, x0), frame in zip(at_once, late, strict=True):
         assert torch.equal(frame.x, x)
         assert torch.equal(frame.x0, x0)
+
+
+class Inferring:
+    """A denoiser that runs in inference mode, as one in production may."""
+
+    def __init__(self, denoiser):
+        self.denoiser, self.schedule, self.evaluations = denoiser, denoiser.schedule, denoiser.evaluations
+
+    def estimate(self, x_t, t, condition=None):
+        with torch.inference_mode():
+            return self.denoiser.estimate(x_t, t, condition)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_denoiser_in_inference_mode_gives_the_same_walk(name):
+    schedule = SCHEDULES[PARTICULAR.get(name, ("linear_vp",))[0]]
+    times, network = torch.linspace(1, 0, 4, dtype=torch.float64), DENOISERS["network"](schedule)
+    ends = [
+        list(sample_frames(denoiser, SAMPLERS[name], randn(4, 2), times, BlockNoise(0), WITH))[-1].x
+        for inner in (network, Inferring(network))
+        for denoiser in (inner, Thresholded(ClassifierFree(inner, 2.0), Static(), (-0.2, 0.2)))
+    ]
+    assert torch.equal(ends[0], ends[2])
+    assert torch.equal(ends[1], ends[3])
 
 
 @pytest.mark.parametrize(

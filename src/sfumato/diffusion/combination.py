@@ -33,6 +33,13 @@ def added(x: Tensor, factor: Factor, y: Tensor) -> Tensor:
     return torch.add(x, y, alpha=factor)
 
 
+def add_to(total: Tensor, factor: Factor, x: Tensor) -> Tensor:
+    """Add factor·x to `total`, which nobody else may hold, and return it; both: (B, ...)."""
+    if isinstance(factor, Tensor):
+        return total.addcmul_(expand(factor, x), x)
+    return total.add_(x, alpha=factor)
+
+
 def combine(*terms: tuple[Factor, Tensor]) -> Tensor:
     """Return Σ factor·x as a new tensor: (B, ...), in the precision of the first x.
 
@@ -41,7 +48,7 @@ def combine(*terms: tuple[Factor, Tensor]) -> Tensor:
     total: Tensor | None = None
     for factor, x in terms:
         if isinstance(factor, Tensor):
-            total = expand(factor, x) * x if total is None else added(total, factor, x)
+            total = expand(factor, x) * x if total is None else add_to(total, factor, x)
         elif factor != 0:
-            total = x * factor if total is None else total.add_(x, alpha=factor)
+            total = x * factor if total is None else add_to(total, factor, x)
     return torch.zeros_like(terms[0][1]) if total is None else total

@@ -12,7 +12,7 @@ any sum of both:
 
 from torch import Tensor
 
-from sfumato.diffusion.combination import Factor, added, combine, number
+from sfumato.diffusion.combination import Factor, add_to, added, combine, number
 from sfumato.diffusion.later import later
 from sfumato.diffusion.level import Level
 from sfumato.diffusion.prediction import Estimate
@@ -27,7 +27,7 @@ def with_x0(estimate: Estimate, x0: Tensor, level: Level) -> Estimate:
     ratio = _ratio(level)
 
     def mix(a: Factor, b: float) -> Tensor:
-        return added(estimate.mix(b * ratio, b), a - b * ratio, x0) if b else combine((a, x0))
+        return add_to(estimate.mix(b * ratio, b), a - b * ratio, x0) if b else combine((a, x0))
 
     eps = later(lambda: added(estimate.eps, ratio, estimate.x0 - x0))
     return Estimate(x0, eps, estimate.variance_fraction).mixed_by(mix)

@@ -19,7 +19,11 @@ T = TypeVar("T")
 
 
 class AsNow:
-    """A function that runs, whenever it is called, under the gradient and inference modes of its making."""
+    """A function that keeps gradients, whenever it is called, if and only if they were kept at its making.
+
+    What was made in an inference mode but is called outside one returns ordinary tensors, which a caller may
+    go on with in place.
+    """
 
     __slots__ = ("function", "gradient", "inference")
 
@@ -29,9 +33,10 @@ class AsNow:
 
     def __call__(self, *given: Any) -> Any:
         """Run the function."""
-        if torch.is_grad_enabled() is self.gradient and torch.is_inference_mode_enabled() is self.inference:
+        fitting = self.inference or not torch.is_inference_mode_enabled()
+        if fitting and torch.is_grad_enabled() is self.gradient:
             return self.function(*given)
-        with torch.inference_mode(self.inference), torch.set_grad_enabled(self.gradient):
+        with torch.inference_mode(False), torch.set_grad_enabled(self.gradient):
             return self.function(*given)
 
 

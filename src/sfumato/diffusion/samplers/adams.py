@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sfumato.diffusion.combination import add_to
 from sfumato.diffusion.later import later
 from sfumato.diffusion.samplers.base import Question, Scales, Step
 from sfumato.diffusion.samplers.interpolation import remember, weights
@@ -48,5 +49,5 @@ class AdamsBashforth:
         of_eps, *others = [length * weight for weight in weights(points, there - here, moments)]
         x_s = estimate.mix(s.alpha, s.sigma + of_eps)
         for factor, (_, slope) in zip(others, points[1:], strict=True):
-            x_s.add_(slope, alpha=factor)
+            add_to(x_s, factor, slope)
         return Step(x_s, later(lambda: estimate.x0), points)

@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sfumato.diffusion.combination import added, combine
+from sfumato.diffusion.combination import add_to, combine
 from sfumato.diffusion.process import posterior_scales
 from sfumato.diffusion.samplers.base import Question, Scales, Step
 from sfumato.diffusion.samplers.exponential import half_log_snr, polynomial_step
@@ -81,5 +81,5 @@ class SDEDPMSolverPP2M:
         terms = [(of_x0 * factor, f) for factor, (_, f) in zip(factors, points, strict=True)]
         x_s = combine((of_x_t, x_t), *terms)
         if kappa > 0:
-            x_s = added(x_s, kappa, noise.normal(x_t.shape).to(x_t))
+            x_s = add_to(x_s, kappa, noise.normal(x_t.shape).to(x_t))
         return Step(x_s, x0, points)

@@ -22,7 +22,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sfumato.diffusion.combination import added
+from sfumato.diffusion.combination import add_to, added
 from sfumato.diffusion.later import later
 from sfumato.diffusion.samplers.base import Question, Sampler, Scales, Step, check_sampler
 from sfumato.diffusion.samplers.sde import EulerMaruyama
@@ -34,7 +34,7 @@ from sfumato.randomness import Noise
 def moved(x: Tensor, eps: Tensor, sigma: float, size: float, noise: Noise) -> Tensor:
     """Return x after one Langevin move of size r = `size`; x: (B, ...), eps: its estimated noise."""
     drifted = added(x, -0.5 * size * sigma, eps)
-    return drifted.add_(noise.normal(x.shape).to(x), alpha=math.sqrt(size) * sigma)
+    return add_to(drifted, math.sqrt(size) * sigma, noise.normal(x.shape).to(x))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sfumato.diffusion.combination import added
+from sfumato.diffusion.combination import add_to
 from sfumato.diffusion.later import later
 from sfumato.diffusion.level import Level
 from sfumato.diffusion.prediction import Estimate
@@ -50,7 +50,7 @@ def _moved(schedule: Schedule, estimate: Estimate, t: Scales, s: Scales, noise: 
     h, g = t.t - s.t, _diffusion(schedule, t.level)
     # With x_t = alpha·x0 + sigma·eps the step is a sum of x0 and eps.
     x_s = estimate.mix(t.alpha - h * t.d_alpha, t.sigma - h * (t.d_sigma + g * g / (2 * t.sigma)))
-    return added(x_s, g * math.sqrt(h), noise.normal(x_s.shape).to(x_s))
+    return add_to(x_s, g * math.sqrt(h), noise.normal(x_s.shape).to(x_s))
 
 
 @remembered

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from sfumato.diffusion.combination import added
+from sfumato.diffusion.combination import add_to
 from sfumato.diffusion.later import later
 from sfumato.diffusion.prediction import Estimate
 from sfumato.diffusion.process import posterior_scales, transition_scales
@@ -98,7 +98,7 @@ def recombine(rule: KappaRule, estimate: Estimate, t: Scales, s: Scales, noise: 
     x_s = estimate.mix(s.alpha, c)
     if isinstance(kappa, Tensor):
         return x_s + kappa * noise.normal(x_s.shape).to(x_s)
-    return added(x_s, kappa, noise.normal(x_s.shape).to(x_s)) if kappa > 0 else x_s
+    return add_to(x_s, kappa, noise.normal(x_s.shape).to(x_s)) if kappa > 0 else x_s
 
 
 @dataclass(frozen=True)
