@@ -17,7 +17,7 @@ def fit(source: str, out: str, budget: str, seed: int, options: list[str]) -> fl
 def distill(run: str, out: str, budget: str, steps: int) -> float:
     """Distil a run and return the seconds of the whole call."""
     start = perf_counter()
-    sfumato.distill(run, out=out, budget=budget, steps=steps)
+    sfumato.distill(sfumato.open_run(run), out=out, budget=budget, steps=steps)
     return perf_counter() - start
 
 

@@ -6,18 +6,22 @@ UniPC walks from pure noise to a fifth of the picture's range and takes the esti
 minutes knows nothing of finer noise that another step could use (docs/speed.md).
 """
 
+import math
+
 from sfumato.recipes import edm
 from sfumato.recipes.facts import Facts
 
-GUIDANCE = 1.5
-"""What a short training leaves unclear, this makes up for; 'objective=denoising' trains without."""
+GUIDANCE = ((60.0, 1.5), (math.inf, 1.3))
+"""The weight that is learned in training times below so many seconds: what a short one leaves unclear, guidance
+makes up for, and what a longer one has learned, too much of it takes away. 'objective=denoising' trains without."""
 
 
 def recipe(facts: Facts) -> dict[str, object]:
     """Return the pieces of the recipe."""
+    guidance = next(weight for seconds, weight in GUIDANCE if facts.seconds < seconds)
     return {
         **edm.recipe(facts),
-        "objective": {"name": "guided", "guidance": GUIDANCE} if facts.data.classes else "denoising",
+        "objective": {"name": "guided", "guidance": guidance} if facts.data.classes else "denoising",
         "times": {"name": "log-normal", "mean": -0.4, "std": 1.2},
         "sampling": {
             "sampler": "unipc",
