@@ -12,8 +12,11 @@ from sfumato.recipes import edm
 from sfumato.recipes.facts import Facts
 
 GUIDANCE = ((60.0, 1.5), (math.inf, 1.3))
-"""The weight that is learned in training times below so many seconds: what a short one leaves unclear, guidance
-makes up for, and what a longer one has learned, too much of it takes away. 'objective=denoising' trains without."""
+"""The weight that is learned in training times below so many seconds.
+
+What a short training leaves unclear, guidance makes up for; what a long one has learned, too much of it takes
+away. 'objective=denoising' trains without.
+"""
 
 
 def recipe(facts: Facts) -> dict[str, object]:
