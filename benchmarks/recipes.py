@@ -62,7 +62,7 @@ ROWS = (
     Row("H5", "cosine", "DDIM"),
     Row("—", "edm", "Heun"),
     Row("—", "flow", "Heun"),
-    Row("—", "images", "DPM-Solver++ 2M, guidance 1.25"),
+    Row("—", "images", "UniPC, guidance learned"),
 )
 
 
@@ -149,7 +149,7 @@ paper samples. `--recipe NAME` trains it, `sfumato recipes` lists them all.
 
 Fréchet distances are in the features of a classifier of the digits, of {args.n:,} samples each; real digits
 against other real digits score {floor:.2f}. ± is the standard deviation over {args.seeds} trainings from
-different seeds, where there are several; labels are asked for in turn. Only `images` is guided.
+different seeds, where there are several; labels are asked for in turn. Only `images` is guided, in training.
 The floor is what chance alone scores at this count, on a few hundred real digits: a ratio below 1 says "as
 near as can be told", not "better than real".
 

@@ -122,4 +122,7 @@ def test_what_cannot_be_distilled_is_refused(teacher: Run, tmp_path: Path, capsy
     with pytest.raises(RunError, match="holds a run"):
         begin_distillation(teacher, tmp_path / "once", Budget("steps", 1), 1, 0)
     assert call("sample", tmp_path / "once", "-n", "4", "--steps", "4", "--out", tmp_path / "s.png") == 2
-    assert "distilled to 1 step" in " ".join(capsys.readouterr().err.split())
+    said = " ".join(capsys.readouterr().err.split())
+    assert "distilled to 1 step" in said
+    assert call("likelihood", tmp_path / "once", "-n", "2") == 2
+    assert "has no likelihood" in " ".join(capsys.readouterr().err.split())

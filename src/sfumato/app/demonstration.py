@@ -11,6 +11,10 @@ from sfumato.errors import RunError
 from sfumato.runs.run import CONFIG, REPORT
 
 
+FILM_STEPS = 18
+"""More than a sample needs: a film of eight pictures is none."""
+
+
 def demonstrate(out: Path, budget: str, seed: int) -> None:
     """Run the demonstration into the folder `out`."""
     one_process("demo")
@@ -22,8 +26,8 @@ def demonstrate(out: Path, budget: str, seed: int) -> None:
     run = start_run(Wish("digits", out, None, (), budget, seed, {}))
     if run is None:
         return
-    for name, n in (("samples.png", 100), ("film.gif", 50)):
-        sample_to(run, run.request(n, seed=seed), out / name)
+    sample_to(run, run.request(100, seed=seed), out / "samples.png")
+    sample_to(run, run.request(50, seed=seed, steps=FILM_STEPS), out / "film.gif")
     score_run(run, None, 1000, seed, as_json=False, wish=Guidances())
     console.print("[bold]That is all.[/] Open the report in a browser:")
     output.print(f"  {(out / REPORT).resolve()}")

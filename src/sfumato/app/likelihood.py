@@ -63,6 +63,7 @@ def measure(
 ) -> dict[str, Any]:
     """Measure, print and return both likelihoods of `n` held-out examples."""
     one_process("likelihood")
+    refuse_distilled(run)
     length = chain_steps(run, steps)
     dataset = read_data(source or run.config.data.source, run.config.data.reading)
     examples = held_out(run, dataset, n, seed)
@@ -83,6 +84,15 @@ def measure(
     else:
         show(run, result)
     return result
+
+
+def refuse_distilled(run: Run) -> None:
+    """Refuse a generator of few steps: it knows the levels it is asked at, and a likelihood needs all."""
+    if run.config.distilled is not None:
+        raise ConfigError(
+            f"{run.folder} is distilled and has no likelihood: ask the run it was made from, "
+            f"{run.config.distilled.teacher}."
+        )
 
 
 def chain_steps(run: Run, wanted: int | None) -> int:
