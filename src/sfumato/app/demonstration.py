@@ -10,7 +10,6 @@ from sfumato.app.training import Wish, start_run
 from sfumato.errors import RunError
 from sfumato.runs.run import CONFIG, REPORT
 
-
 FILM_STEPS = 18
 """More than a sample needs: a film of eight pictures is none."""
 
