@@ -49,14 +49,18 @@ def measure(settings: Settings) -> Section:
 
 
 def matched_widths(data: Dataset, weights: int) -> tuple[list[int], int]:
-    """Return widths that give our default network nearly so many weights, and how many it has then."""
+    """Return widths of our default network with the fewest weights that are no fewer, and how many those are.
+
+    All widths grow alike, in multiples of 8; the last one is tuned a little further.
+    """
     base = configure(data).network["widths"]
     sizes: dict[int, list[int]] = {}
-    for eighths in range(2, 41):
-        widths = [8 * max(1, round(width * eighths / 64)) for width in base]
-        config = configure(data, settings=(f"network.widths={widths}",))
-        sizes[weights_of(build_family(config).module)] = widths
-    nearest = min(sizes, key=lambda size: abs(size - weights))
+    for eighths in range(2, 33):
+        *widths, last = [8 * max(1, round(width * eighths / 64)) for width in base]
+        for tuned in range(max(8, last - 24), last + 32, 8):
+            config = configure(data, settings=(f"network.widths={[*widths, tuned]}",))
+            sizes[weights_of(build_family(config).module)] = [*widths, tuned]
+    nearest = min(size for size in sizes if size >= weights)
     return sizes[nearest], nearest
 
 
