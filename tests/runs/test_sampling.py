@@ -8,6 +8,7 @@ from helpers import exhaust, tiny_training
 from sfumato.errors import ConfigError
 from sfumato.runs.run import CHECKPOINT, Run
 from sfumato.runs.sampling import label_indices
+from sfumato.train.averaging import WIDTHS
 from sfumato.train.checkpoint import load
 
 
@@ -92,7 +93,12 @@ def test_guided_evaluations_count_twice(run: Run) -> None:
     assert list(run.walk(request, range(2)))[-1].moment.evaluations == 10
 
 
-def test_opened_weights_are_the_average(run: Run) -> None:
-    tensors = load(run.folder / "checkpoint.safetensors").tensors
-    stem = run.family.module.stem.weight  # type: ignore[union-attr]
-    assert torch.equal(stem, tensors["denoiser.average.module.stem.weight"])  # type: ignore[arg-type]
+def test_opened_weights_are_the_chosen_average_or_the_one_asked_for(run: Run) -> None:
+    checkpoint = load(run.folder / "checkpoint.safetensors")
+    assert run.average == checkpoint.state["average"]
+    for name in WIDTHS:
+        opened = run if name == run.average else Run.open(run.folder, run.device, average=name)
+        stem = opened.family.module.stem.weight.cpu()  # type: ignore[union-attr, operator]
+        assert torch.equal(stem, checkpoint.tensors[f"denoiser.average.{name}.stem.weight"])
+    with pytest.raises(ConfigError, match=r"no average is called 'best'.*long, middle, short"):
+        Run.open(run.folder, run.device, average="best")

@@ -1,4 +1,4 @@
-"""The fit loop: what stops it, what it averages, and that processes add up."""
+"""The fit loop: what stops it, and that processes add up."""
 
 from pathlib import Path
 
@@ -8,7 +8,6 @@ import torch
 from helpers import TINY, exhaust, tiny_training
 from sfumato.errors import ConfigError
 from sfumato.runs.run import CHECKPOINT, Run
-from sfumato.train.averaging import averaged, power_average
 from sfumato.train.budget import Budget, Done
 from sfumato.train.checkpoint import load
 from sfumato.train.compiling import disagreement
@@ -55,35 +54,6 @@ def test_a_stop_request_saves_and_ends(tmp_path: Path) -> None:
             stop.name = "SIGTERM"
     assert isinstance(event, Ended) or training.fit.done.steps == 7
     assert load(tmp_path / "run" / CHECKPOINT).state["done"]["steps"] == 7
-
-
-def test_power_average_weighs_recent_weights_as_the_paper_says() -> None:
-    """Karras et al. 2024, equation 2: the weight of time t in the average at T is proportional to t^gamma."""
-    gamma, updates = 6.0, 400
-    update = power_average(gamma)
-    shares = torch.zeros(updates, dtype=torch.float64)
-    for n in range(updates):
-        one = torch.zeros(updates, dtype=torch.float64)
-        one[n] = 1
-        if n == 0:
-            shares.copy_(one)
-        else:
-            update([shares], [one], n)
-    times = torch.arange(1, updates + 1, dtype=torch.float64)
-    expected = times**gamma / (times**gamma).sum()
-    # The recursion is the discrete form of the integral: they agree to the order of one update in `updates`.
-    assert float(shares.sum()) == pytest.approx(1, abs=1e-12)
-    assert float((shares - expected).abs().sum()) < 3 * gamma / updates
-
-
-def test_buffers_are_not_averaged() -> None:
-    module = torch.nn.BatchNorm1d(2)
-    average = averaged(module)
-    assert {name for name, _ in average.module.named_parameters()} == {"weight", "bias"}
-    module.running_mean += 5  # type: ignore[operator]
-    average.update_parameters(module)
-    average.update_parameters(module)
-    assert torch.equal(average.module.running_mean, module.running_mean)
 
 
 def test_every_epoch_visits_every_example_once() -> None:

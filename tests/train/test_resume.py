@@ -24,7 +24,7 @@ def _assert_bitwise(first: Path, second: Path) -> None:
     differing = [name for name in one if not torch.equal(one[name], two[name])]
     assert not differing
     # Weights, averages with their counters, and both of Adam's moments are among them.
-    for part in (".weights.", ".average.", "n_averaged", "exp_avg_sq"):
+    for part in (".weights.", ".average.", ".updates", "exp_avg_sq"):
         assert any(part in name for name in one)
 
 
@@ -40,20 +40,28 @@ def test_resumed_is_uninterrupted_bitwise(tmp_path: Path) -> None:
     assert load(halves / CHECKPOINT).state["done"]["steps"] == 100
     second = tiny_training(halves, 200)
     second.resume()
+    assert second.averages.chosen == load(halves / CHECKPOINT).state["average"]
     exhaust(second)
 
+    assert load(halves / CHECKPOINT).state["average"] == load(whole / CHECKPOINT).state["average"]
     _assert_bitwise(whole, halves)
 
 
-def test_the_average_differs_from_the_weights_and_counts_its_updates(tmp_path: Path) -> None:
+def test_averages_lie_behind_the_weights_by_their_lengths_and_count_updates(
+    tmp_path: Path,
+) -> None:
     training = tiny_training(tmp_path / "run", 30)
     training.begin()
     exhaust(training)
     tensors = _tensors(tmp_path / "run")
-    assert int(tensors["denoiser.average.n_averaged"]) == 30
+    assert int(tensors["denoiser.updates"]) == 30
     weights = tensors["denoiser.weights.stem.weight"]
-    average = tensors["denoiser.average.module.stem.weight"]
-    assert 0 < float((weights - average).norm() / weights.norm()) < 0.5
+    away = [
+        float((weights - tensors[f"denoiser.average.{name}.stem.weight"]).norm() / weights.norm())
+        for name in ("short", "middle", "long")
+    ]
+    # The further back an average looks, the further it is from where the weights have come to.
+    assert 0 < away[0] < away[1] < away[2] < 0.5
 
 
 KILLED = """

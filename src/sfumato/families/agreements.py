@@ -34,7 +34,8 @@ class Player:
     """One side of the game that training is.
 
     name: unique in its family; module: what it trains; loss: (batch, draws) -> (B,), a loss an example;
-    every: it moves at every `every`-th step; pace: its learning rate over the run's.
+    every: it moves at every `every`-th step; pace: its learning rate over the run's; sampled: whether samples
+    come from it, which makes averages of its weights worth keeping.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Player:
     loss: Callable[[Batch, Draws], Tensor]
     every: int = 1
     pace: float = 1.0
+    sampled: bool = True
 
 
 class Trainable(Protocol):

@@ -55,7 +55,7 @@ class Distillation:
         """Return the student and the critic, in this order."""
         return (
             Player(PLAYER, self.student.module, self.student_loss),
-            Player(CRITIC, self.critic.module, self.critic_loss, pace=CRITIC_PACE),
+            Player(CRITIC, self.critic.module, self.critic_loss, pace=CRITIC_PACE, sampled=False),
         )
 
     def with_modules(self, modules: Mapping[str, Callable[..., Tensor]]) -> "Distillation":

@@ -26,6 +26,7 @@ from sfumato.train.averaging import Averages
 from sfumato.train.budget import Budget
 from sfumato.train.checkpoint import Checkpoint, load, load_into, save
 from sfumato.train.events import Event
+from sfumato.train.held_out import HeldOutLoss
 from sfumato.train.loop import Fit, FitSettings
 from sfumato.train.optimiser import AdamW
 from sfumato.train.signals import StopRequest
@@ -76,12 +77,27 @@ class ClassifierTraining:
         load_batch = Examples(dataset.train, self._scaling, self.device)
         self.fit = Fit(self.family, len(dataset.train), load_batch, dataset.shape, settings, place)
         self.averages = Averages(self.fit.players)
+        self._news: list[Event] = []
+        unseen = dataset.held_out
+        self._held_out = HeldOutLoss(
+            family=self.family,
+            averages=self.averages,
+            load=Examples(unseen, self._scaling, self.device),
+            examples=len(unseen),
+            shape=dataset.shape,
+            device=self.device,
+            precision=config.precision,
+            announce=self._news.append,
+        )
 
     def events(self, stop: StopRequest) -> Iterator[Event]:
         """Train until the budget is used or a stop is asked for, yielding what happens."""
         for event in self.fit.run(self.budget, stop):
             self.averages(event)
+            self._held_out(event)
             yield event
+            yield from self._news
+            self._news.clear()
 
     @torch.no_grad()
     def accuracy(self) -> dict[float, float]:

@@ -25,7 +25,7 @@ from sfumato.runs.build import build_family, build_sampling, build_scaling
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.distillation import build_trainee
 from sfumato.runs.registry import build
-from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, DATA, LOG, done_of
+from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, DATA, LOG, chosen_average, done_of
 from sfumato.runs.sampling import Request, label_indices, walk
 from sfumato.train.averaging import Averages
 from sfumato.train.budget import Budget
@@ -147,7 +147,7 @@ class Training:
             self._keep_budget()
         checkpoint = load(self.folder / CHECKPOINT)
         self.fit.load_tensors(checkpoint.tensors, done_of(checkpoint))
-        self.averages.load_tensors(checkpoint.tensors)
+        self.averages.load_tensors(checkpoint.tensors, chosen_average(checkpoint))
         self._saved_at = self.fit.done.seconds
 
     def _keep_budget(self) -> None:
@@ -173,8 +173,7 @@ class Training:
             history.resume(self.fit.done)
         for event in self.fit.run(self.budget, stop):
             self.averages(event)
-            if len(self.dataset.held_out):
-                self._held_out(event)
+            self._held_out(event)
             self._news.appendleft(event)
             if writes and self._save_due(event):
                 self._save()
@@ -193,7 +192,8 @@ class Training:
 
     def _save(self) -> None:
         tensors = {**self.fit.tensors(), **self.averages.tensors()}
-        save(self.folder / CHECKPOINT, Checkpoint(tensors, {"done": asdict(self.fit.done)}))
+        state = {"done": asdict(self.fit.done), "average": self.averages.chosen}
+        save(self.folder / CHECKPOINT, Checkpoint(tensors, state))
         self._saved_at = self.fit.done.seconds
 
 

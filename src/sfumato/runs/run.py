@@ -26,9 +26,9 @@ from sfumato.runs.build import build_family, build_sampling, build_scaling, froz
 from sfumato.runs.config import RunConfig, parse_config, read_config
 from sfumato.runs.grids import with_fitted_grid
 from sfumato.runs.sampling import Chunk, Request, label_indices, walk
-from sfumato.train.averaging import averaged
+from sfumato.train.averaging import load_average
 from sfumato.train.budget import Done
-from sfumato.train.checkpoint import Checkpoint, load, load_into, part
+from sfumato.train.checkpoint import Checkpoint, load
 from sfumato.train.device import best_device
 from sfumato.train.history import read_history
 
@@ -47,24 +47,34 @@ CHUNK = 128
 class Run:
     """A trained model with its averaged weights, ready to be sampled.
 
-    folder: where it was read from; config: what it is.
+    folder: where it was read from; config: what it is; average: which average of the weights it has.
     """
 
-    def __init__(self, folder: Path, config: RunConfig, checkpoint: Checkpoint, device: torch.device) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: RunConfig,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        average: str | None = None,
+    ) -> None:
         self.folder, self.config, self.device = folder, config, device
         self.done = done_of(checkpoint)
+        self.average = average or chosen_average(checkpoint)
         family = build_family(config)
         player = family.players()[0]
-        average = averaged(player.module)
-        load_into(average, part(checkpoint.tensors, f"{player.name}.average."), "averaged weights")
-        self.family = frozen(family, average.module.to(device), config.precision)
+        load_average(player.module, checkpoint.tensors, player.name, self.average)
+        self.family = frozen(family, player.module.to(device), config.precision)
         self.scaling = build_scaling(config)
 
     @classmethod
-    def open(cls, folder: str | Path, device: torch.device | str | None = None) -> "Run":
-        """Open a run folder; raise RunError if it is none or is damaged.
+    def open(
+        cls, folder: str | Path, device: torch.device | str | None = None, average: str | None = None
+    ) -> "Run":
+        """Open a run folder; raise RunError if it is none or is damaged, ConfigError for an unknown average.
 
-        device: where to sample, by default the accelerator if there is one.
+        device: where to sample, by default the accelerator if there is one; average: one of
+        `train.averaging.WIDTHS`, by default the one that training chose.
         """
         path = Path(folder)
         if not path.is_dir():
@@ -72,7 +82,7 @@ class Run:
                 f"there is no run folder '{folder}': 'sfumato train DATA --out {folder}' makes one."
             )
         config = read_config(path / CONFIG)
-        return cls(path, config, load(path / CHECKPOINT), torch.device(device or best_device()))
+        return cls(path, config, load(path / CHECKPOINT), torch.device(device or best_device()), average)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -136,3 +146,8 @@ class Run:
 def done_of(checkpoint: Checkpoint) -> Done:
     """Return the counters of a checkpoint."""
     return Done(**checkpoint.state["done"])
+
+
+def chosen_average(checkpoint: Checkpoint) -> str:
+    """Return the name of the average of a checkpoint's weights that is to be sampled."""
+    return str(checkpoint.state["average"])

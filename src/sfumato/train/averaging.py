@@ -1,75 +1,124 @@
-"""Averages of the weights over training, which sample better than the last weights do.
+"""Averages of the weights over training, of several lengths, and the choice among them once it is over.
 
-The power-function average (Karras et al. 2024, equation 2 and algorithm 2),
+The power-function average (Karras et al. 2024, equation 2 and algorithm 2)
 
     average ← beta·average + (1 − beta)·weights,   beta = (1 − 1/n)^(gamma + 1)  at the n-th update,
 
-looks back over a constant *share* of training: after one step and after a million it spans the last
-1/(gamma + 2) or so of them. It needs no warm-up constant, so short runs are not ruined by their start. Only
-parameters are averaged; a network keeps no other state.
+weighs the weights at time t in proportion to t^gamma, so it looks back over a constant *share* of training
+however long that is, and needs no warm-up constant that would ruin short runs. As a distribution over the
+share of training done, t^gamma has the standard deviation
+
+    width = (gamma + 1)^½ · (gamma + 2)^−1 · (gamma + 3)^−½        (their relative width, section 3.1)
+
+Which width is best depends on everything else and is seen only afterwards (their section 3.2): a few are
+kept, and the one that does best on held-out examples is sampled. Only parameters are averaged; a network
+keeps no other state.
 """
 
+import copy
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
+from sfumato.errors import ConfigError
 from sfumato.families.agreements import Player
 from sfumato.train.checkpoint import load_into, part
 from sfumato.train.events import Event, Stepped
 
-GAMMA = 16.0
-"""The average spans about the last 1/18 of training, a relative width of 0.05."""
+WIDTHS = {"long": 0.20, "middle": 0.10, "short": 0.05}
+"""The relative widths that are kept, by name."""
+SHORTEST = "short"
+"""What is sampled where nothing has been compared yet."""
+
+Networks = Mapping[str, nn.Module]
+"""Networks by player."""
 
 
-Weights = tuple[Tensor, ...] | list[Tensor]
+def gamma_of(width: float) -> float:
+    """Return the gamma of a relative width in (0, 0.28]: the largest root of the equation above, squared."""
+    precision = width**-2
+    return float(np.roots([1, 7, 16 - precision, 12 - precision]).real.max())
 
 
-def power_average(gamma: float) -> Callable[[Weights, Weights, Tensor | int], None]:
-    """Return the update rule above for `AveragedModel`, whose counter starts at 1 when it is called."""
-
-    @torch.no_grad()
-    def update(averages: Weights, weights: Weights, updates: Tensor | int) -> None:
-        share = 1 - (1 - 1 / (int(updates) + 1)) ** (gamma + 1)
-        torch._foreach_lerp_(averages, weights, share)
-
-    return update
-
-
-def averaged(module: nn.Module, gamma: float = GAMMA) -> AveragedModel:
-    """Return a running average of `module`'s parameters that counts its own updates."""
-    average = AveragedModel(module, multi_avg_fn=power_average(gamma), use_buffers=False)
-    return average.requires_grad_(False).eval()
+def share_of_update(n: int, gamma: float) -> float:
+    """Return 1 − beta, the share of the new weights in the average at the `n`-th update, from 1 on."""
+    return 1 - (1 - 1 / n) ** (gamma + 1)
 
 
 class Averages:
-    """Keeps an average of every player's weights, updated at each of its moves."""
+    """Keeps averages of the weights of every player that is sampled from, updated at each of its moves.
+
+    chosen: the name of the average that is sampled.
+    """
 
     def __init__(self, players: tuple[Player, ...]) -> None:
-        self._players = players
-        self.models: dict[str, AveragedModel] = {player.name: averaged(player.module) for player in players}
+        self._players = tuple(player for player in players if player.sampled)
+        self._updates = {player.name: 0 for player in self._players}
+        self._networks = {
+            name: {player.name: _copy_of(player.module) for player in self._players} for name in WIDTHS
+        }
+        self._gammas = {name: gamma_of(width) for name, width in WIDTHS.items()}
+        self.chosen = SHORTEST
 
     def __call__(self, event: Event) -> None:
         """Hear an event."""
         if isinstance(event, Stepped):
             for player in self._players:
                 if player.name in event.losses:
-                    self.models[player.name].update_parameters(player.module)
+                    self._follow(player)
 
-    def modules(self) -> dict[str, nn.Module]:
-        """Return the averaged networks, by player."""
-        return {name: model.module for name, model in self.models.items()}
+    @torch.no_grad()
+    def _follow(self, player: Player) -> None:
+        self._updates[player.name] += 1
+        weights: list[Tensor] = [*player.module.parameters()]
+        for name, networks in self._networks.items():
+            averages: list[Tensor] = [*networks[player.name].parameters()]
+            share = share_of_update(self._updates[player.name], self._gammas[name])
+            torch._foreach_lerp_(averages, weights, share)
+
+    def modules(self) -> Networks:
+        """Return the networks of the chosen average."""
+        return self._networks[self.chosen]
+
+    def choose(self, loss: Callable[[Networks], float]) -> None:
+        """Choose the average of the lowest `loss`; of equal ones the longest."""
+        losses = {name: loss(networks) for name, networks in self._networks.items()}
+        self.chosen = min(losses, key=lambda name: losses[name])
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the averages and their counters, by name."""
-        return {
-            f"{name}.average.{key}": value
-            for name, model in self.models.items()
-            for key, value in model.state_dict().items()
-        }
+        """Return the averages and the numbers of their updates, by name."""
+        found = {f"{player}.updates": torch.tensor(updates) for player, updates in self._updates.items()}
+        for name, networks in self._networks.items():
+            for player, network in networks.items():
+                for key, value in network.state_dict().items():
+                    found[f"{prefix_of(player, name)}{key}"] = value
+        return found
 
-    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take up where `tensors` left off."""
-        for name, model in self.models.items():
-            load_into(model, part(tensors, f"{name}.average."), "averaged weights")
+    def load_tensors(self, tensors: Mapping[str, Tensor], chosen: str) -> None:
+        """Take up where `tensors` left off, with the average that was chosen then."""
+        for name, networks in self._networks.items():
+            for player, network in networks.items():
+                load_average(network, tensors, player, name)
+        self._updates = {player: int(tensors[f"{player}.updates"]) for player in self._updates}
+        self.chosen = chosen
+
+
+def _copy_of(module: nn.Module) -> nn.Module:
+    return copy.deepcopy(module).requires_grad_(False).eval()
+
+
+def prefix_of(player: str, name: str) -> str:
+    """Return how the names of an average's tensors begin in a checkpoint."""
+    return f"{player}.average.{name}."
+
+
+def load_average(module: nn.Module, tensors: Mapping[str, Tensor], player: str, name: str) -> None:
+    """Load the average `name` of a player's weights into `module`.
+
+    Raises ConfigError where there is no such average, RunError where it does not fit.
+    """
+    if name not in WIDTHS:
+        raise ConfigError(f"no average is called '{name}': choose one of {', '.join(WIDTHS)}.")
+    load_into(module, part(tensors, prefix_of(player, name)), "averaged weights")

@@ -17,7 +17,7 @@ from torch import Tensor
 from sfumato.errors import RunError
 from sfumato.files import whole_file
 
-FORMAT = "sfumato-checkpoint-1"
+FORMAT = "sfumato-checkpoint-2"
 
 
 @dataclass(frozen=True)
