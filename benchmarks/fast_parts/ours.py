@@ -35,8 +35,9 @@ class OurTraining:
     """
 
     def __init__(self, data: Dataset, batch: int, settings: Sequence[str] = (), seed: int = 0) -> None:
-        config = configure(data, "images", seed, (f"training.batch={batch}", *settings))
-        self.training = Training(config, data, Path("not written"), Budget.parse("5m"))
+        budget = Budget.parse("5m")
+        config = configure(data, "images", seed, (f"training.batch={batch}", *settings), budget)
+        self.training = Training(config, data, Path("not written"), budget)
         self.notices: list[str] = []
         self._events = self.training.fit.run(Budget.parse("1000000000steps"), StopRequest())
 

@@ -1,0 +1,62 @@
+"""The same on a graphics card: training, resuming, sampling and distilling; skipped where there is none."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import sfumato
+from helpers import exhaust, tiny_training
+from sfumato.runs.run import CHECKPOINT, Run
+from sfumato.train.checkpoint import load
+from sfumato.train.events import HeldOut
+from sfumato.train.signals import StopRequest
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+@pytest.mark.parametrize("optimiser", ["muon", "adamw"])
+def test_the_held_out_loss_falls(tmp_path: Path, precision: str, optimiser: str) -> None:
+    settings = (f"precision={precision}", f"optimiser={optimiser}", "training.learning_rate=0.003")
+    training = tiny_training(tmp_path / "run", 100, *settings)
+    assert next(training.family.module.parameters()).device.type == "cuda"
+    training.begin()
+    losses = [event.raw for event in training.events(StopRequest()) if isinstance(event, HeldOut)]
+    assert losses[-1] < 0.85 * losses[0]
+
+
+def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    first = tiny_training(tmp_path / "run", 40, "precision=fp32")
+    first.begin()
+    exhaust(first, stop_after=20)
+    second = tiny_training(tmp_path / "run", 40, "precision=fp32")
+    second.resume()
+    exhaust(second)
+    whole = tiny_training(tmp_path / "whole", 40, "precision=fp32")
+    whole.begin()
+    exhaust(whole)
+    one, two = (load(tmp_path / name / CHECKPOINT).tensors for name in ("run", "whole"))
+    # A card's sums may be taken in another order each time, so not bitwise: 40 steps keep that below a percent.
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-2, atol=1e-3)
+
+
+def test_both_devices_draw_the_same_pictures(tmp_path: Path) -> None:
+    training = tiny_training(tmp_path / "run", 60, "precision=fp32")
+    training.begin()
+    exhaust(training)
+    pictures = [Run.open(tmp_path / "run", device).sample(10, seed=3) for device in ("cpu", "cuda")]
+    # Noise is drawn on the processor for both; what is left is the rounding of float32 convolutions (TF32 is
+    # off by default for matrices, on for convolutions: 10 bits of mantissa).
+    assert np.abs(pictures[0].astype(int) - pictures[1].astype(int)).max() <= 6
+
+
+def test_it_distils(tmp_path: Path) -> None:
+    training = tiny_training(tmp_path / "teacher", 30)
+    training.begin()
+    exhaust(training)
+    student = sfumato.distill(Run.open(tmp_path / "teacher"), tmp_path / "student", budget="5steps", steps=2)
+    assert student.device.type == "cuda"
+    assert student.sample(4).shape == (4, 1, 8, 8)
