@@ -38,7 +38,7 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     whole.begin()
     exhaust(whole)
     one, two = (load(tmp_path / name / CHECKPOINT).tensors for name in ("run", "whole"))
-    # A card's sums may be taken in another order each time, so not bitwise: 40 steps keep that below a percent.
+    # A card may take its sums in another order each time; in 40 steps that stays below a percent.
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=1e-2, atol=1e-3)
 
