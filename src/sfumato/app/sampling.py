@@ -34,8 +34,8 @@ def sample_to(run: Run, request: Request, path: Path) -> None:
         raise
     if writer:
         output.print(
-            f"{path}: {request.n:,} samples, {evaluations} network evaluations each, "
-            f"seeds {request.seed} to {request.seed + request.n - 1}"
+            f"{path}: {request.n:,} samples, {evaluations} network evaluation{'s' * (evaluations != 1)} "
+            f"each, seeds {request.seed} to {request.seed + request.n - 1}"
         )
 
 
