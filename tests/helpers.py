@@ -1,8 +1,12 @@
 """Small runs that several tests share."""
 
+import sys
 from pathlib import Path
 
+import pytest
+
 import sfumato
+from sfumato.app.cli.main import main
 from sfumato.data import Dataset
 from sfumato.recipes import configure
 from sfumato.runs.fitting import Training
@@ -11,6 +15,17 @@ from sfumato.train.signals import StopRequest
 
 TINY = ("network.widths=[16,16]", "network.blocks=1", "training.batch=16", "training.warmup=5")
 """A network that takes a step in milliseconds."""
+
+
+def call(*words: str | Path) -> int:
+    """Run the command line in this process and return its exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["sfumato", *map(str, words)])
+        try:
+            main()
+        except SystemExit as end:
+            return int(end.code or 0)
+    return 0
 
 
 def digits() -> Dataset:

@@ -12,22 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers import TINY
-from sfumato.app.cli.main import main
+from helpers import TINY, call
 from sfumato.data import load_data
 
 TRAIN = [f"--set={setting}" for setting in (*TINY, "training.learning_rate=0.003")]
-
-
-def call(*words: str | Path) -> int:
-    """Run the command line in this process and return its exit code."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["sfumato", *map(str, words)])
-        try:
-            main()
-        except SystemExit as end:
-            return int(end.code or 0)
-    return 0
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Distillation as its users meet it: a run folder like any other, whose one step beats its teacher's."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +8,7 @@ import pytest
 import torch
 
 import sfumato
-from helpers import exhaust, tiny_training
-from sfumato.app.cli.main import main
+from helpers import call, exhaust, tiny_training
 from sfumato.errors import ConfigError, RunError
 from sfumato.families.distillation import Distillation
 from sfumato.metrics.frechet import frechet_between
@@ -20,17 +18,6 @@ from sfumato.runs.run import CHECKPOINT, Run
 from sfumato.train.budget import Budget
 from sfumato.train.checkpoint import load
 from sfumato.train.signals import StopRequest
-
-
-def call(*words: str | Path) -> int:
-    """Run the command line in this process and return its exit code."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["sfumato", *map(str, words)])
-        try:
-            main()
-        except SystemExit as end:
-            return int(end.code or 0)
-    return 0
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ class Facts:
 
         Pictures from 24 pixels on are folded 2×2, so that most work is done at 12 to 16 pixels and half that;
         those from 48 on get a level more. A wide network learns more from each picture and sees fewer of
-        them: for two minutes on two cores the narrow one is ahead (docs/speed.md), the later steps are a guess.
+        them: on two cores the narrow one is ahead for two minutes (docs/speed.md); longer times are a guess.
         """
         if not self.is_pictures:
             return {"name": "mlp", "width": 128, "layers": 4}
