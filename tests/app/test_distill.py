@@ -90,7 +90,7 @@ def test_both_players_move_at_their_own_pace(teacher: Run, tmp_path: Path) -> No
     assert torch.equal(before["denoiser"], fixed)
     for _ in training.events(StopRequest()):
         pass
-    moved = {p.name: (p.module.stem.weight - before[p.name]).norm() for p in game.players()}  # type: ignore[union-attr]
+    moved = {p.name: (p.module.stem.weight.detach() - before[p.name]).norm() for p in game.players()}  # type: ignore[union-attr]
     assert float(moved["critic"]) > float(moved["denoiser"]) > 0
     assert torch.equal(game.teacher.module.stem.weight, fixed)  # type: ignore[union-attr]
 
