@@ -15,6 +15,7 @@ MEASURED_ON = 4096
 """Examples on which the standard deviation is measured."""
 
 
+SMALL_SIDE = 24
 FINEST_WIDTH = ((600.0, 64), (3600.0, 96), (math.inf, 128))
 """Channels of the finest level for training times below so many seconds."""
 
@@ -35,6 +36,11 @@ class Facts:
         """Whether the examples are pictures rather than vectors."""
         return len(self.data.shape) == 3
 
+    @property
+    def is_small(self) -> bool:
+        """Whether the examples are pictures of fewer than 24 pixels a side."""
+        return self.is_pictures and min(self.data.shape[1:]) < SMALL_SIDE
+
     def network(self) -> dict[str, object]:
         """Return a network that suits the examples' size and the time there is.
 
@@ -45,7 +51,7 @@ class Facts:
         if not self.is_pictures:
             return {"name": "mlp", "width": 128, "layers": 4}
         side = min(self.data.shape[1:])
-        if side < 24:
+        if self.is_small:
             return {"name": "unet", "widths": [64, 64], "blocks": 1, "fold": 1}
         fine = next(width for seconds, width in FINEST_WIDTH if self.seconds < seconds)
         widths = [fine, 2 * fine] if side < 48 else [fine, 2 * fine, 3 * fine]
