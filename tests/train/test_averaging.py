@@ -124,6 +124,10 @@ def test_training_ends_with_the_average_that_does_best_on_what_is_held_out(tmp_p
     chosen, losses, ended = [], [], False
     for event in training.events(StopRequest()):
         ended = ended or isinstance(event, Ended)
+        if training.fit.done.steps == 60 and isinstance(event, Stepped):
+            # What is sampled until something is compared is spoilt, so another average must win.
+            with torch.no_grad():
+                training.averages.modules()["denoiser"].head.weight.zero_()  # type: ignore[union-attr, operator]
         if isinstance(event, Saved) and not ended:
             chosen.append(load(tmp_path / "run" / CHECKPOINT).state["average"])
         if isinstance(event, HeldOut):
@@ -135,7 +139,7 @@ def test_training_ends_with_the_average_that_does_best_on_what_is_held_out(tmp_p
     for name in WIDTHS:
         training.averages.chosen = name
         found[name] = training._held_out.loss(training.averages.modules())
-    assert len(set(found.values())) == len(WIDTHS)
+    assert final != "short"
     assert final == min(found, key=lambda name: found[name])
     assert losses[-1] == found[final]
 
