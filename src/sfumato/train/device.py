@@ -6,6 +6,7 @@ those with AMX; parameters, losses and samples stay float32.
 
 import platform
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -16,10 +17,15 @@ def fast_bf16(device: torch.device) -> bool:
     """Return whether bf16 is this device's fast path."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type != "cpu" or platform.machine() not in ("x86_64", "AMD64"):
-        return False
+    return device.type == "cpu" and _processor_has_amx()
+
+
+@cache
+def _processor_has_amx() -> bool:
+    """Read once: with many cores the list of their flags is long, and optimisers ask for every matrix."""
     flags = Path("/proc/cpuinfo")
-    return flags.is_file() and "amx_bf16" in flags.read_text()
+    known = platform.machine() in ("x86_64", "AMD64") and flags.is_file()
+    return known and "amx_bf16" in flags.read_text()
 
 
 def best_device() -> torch.device:
@@ -38,9 +44,13 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def to_device(value: Tensor, device: torch.device) -> Tensor:
-    """Move a tensor; float64 becomes float32 on a device that has none (Apple's)."""
+    """Move a host's tensor; float64 becomes float32 on a device that has none (Apple's).
+
+    A card takes its copy while the host goes on: the driver has read ordinary memory before it returns.
+    """
     narrow = device.type == "mps" and value.dtype == torch.float64
-    return value.to(device, torch.float32 if narrow else value.dtype)
+    kind = torch.float32 if narrow else value.dtype
+    return value.to(device, kind, non_blocking=device.type == "cuda")
 
 
 def for_inference(network: nn.Module, precision: str) -> Callable[..., Tensor]:
