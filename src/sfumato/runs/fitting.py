@@ -31,7 +31,7 @@ from sfumato.train.averaging import Averages
 from sfumato.train.budget import Budget
 from sfumato.train.checkpoint import Checkpoint, load, save
 from sfumato.train.compiling import can_compile
-from sfumato.train.device import best_device, for_inference
+from sfumato.train.device import best_device, for_inference, to_device
 from sfumato.train.events import Ended, Event, Saved, Stepped
 from sfumato.train.held_out import HeldOutLoss
 from sfumato.train.history import History
@@ -63,7 +63,7 @@ class Examples:
         """Return the batch of the examples at `indices`: (B,)."""
         examples, labels = self._split.batch(indices)
         condition = None if labels is None else Condition.of(label=labels).to(self._device)
-        scaled = self._scaling.to_model(examples.to(self._device))
+        scaled = self._scaling.to_model(to_device(examples, self._device))
         if scaled.ndim == 4:
             scaled = scaled.contiguous(memory_format=torch.channels_last)
         return Batch(scaled, condition)

@@ -136,8 +136,9 @@ class Fit:
                     f"training stopped at step {step}: the loss of '{player.name}' is no longer a number. "
                     "The last checkpoint is untouched; train again with a lower training.learning_rate."
                 )
-            take_step(self._optimisers[player.name], rate * player.pace)
+            # Read before the step is taken: an accelerator then takes it while the next batch is made.
             losses[player.name] = float(self.accelerator.reduce(loss.detach(), "mean"))
+            take_step(self._optimisers[player.name], rate * player.pace)
         return losses, norm
 
     def loss(self, player: Player, batch: Batch, draws: Draws) -> Tensor:
