@@ -27,20 +27,26 @@ def test_the_held_out_loss_falls(tmp_path: Path, precision: str, optimiser: str)
     assert losses[-1] < 0.85 * losses[0]
 
 
-def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    first = tiny_training(tmp_path / "run", 40, "precision=fp32")
+@pytest.mark.parametrize("optimiser", ["muon", "adamw"])
+def test_a_run_goes_on_from_what_was_saved_bitwise(tmp_path: Path, optimiser: str) -> None:
+    """What follows is not bitwise the same, for a card takes its sums in another order each time.
+
+    Both optimisers divide by a gradient's own size, so an entry whose gradient is rounding alone may move by
+    the whole rate: two trainings cannot be compared entry by entry, but what one takes up can.
+    """
+    first = tiny_training(tmp_path / "run", 40, f"optimiser={optimiser}")
     first.begin()
     exhaust(first, stop_after=20)
-    second = tiny_training(tmp_path / "run", 40, "precision=fp32")
+    saved = load(tmp_path / "run" / CHECKPOINT).tensors
+    second = tiny_training(tmp_path / "run", 40, f"optimiser={optimiser}")
     second.resume()
+    found = {**second.fit.tensors(), **second.averages.tensors()}
+    assert found.keys() == saved.keys()
+    assert not [name for name in found if not torch.equal(found[name].cpu(), saved[name])]
+    # All but the count of updates, which the host reads at every step.
+    assert [name for name in found if found[name].device.type != "cuda"] == ["denoiser.updates"]
     exhaust(second)
-    whole = tiny_training(tmp_path / "whole", 40, "precision=fp32")
-    whole.begin()
-    exhaust(whole)
-    one, two = (load(tmp_path / name / CHECKPOINT).tensors for name in ("run", "whole"))
-    # A card may take its sums in another order each time; in 40 steps that stays below a percent.
-    for name in one:
-        torch.testing.assert_close(one[name], two[name], rtol=1e-2, atol=1e-3)
+    assert int(second.averages.tensors()["denoiser.updates"]) == 40
 
 
 def test_both_devices_draw_the_same_pictures(tmp_path: Path) -> None:
