@@ -46,8 +46,9 @@ class AdamsBashforth:
         points = remember((here, estimate.eps), memory or (), self.order)
         moments = [1 / (k + 1) for k in range(1, len(points))]
         length = s.alpha * (there - here)
-        of_eps, *others = [length * weight for weight in weights(points, there - here, moments)]
+        places, slopes = zip(*points, strict=True)
+        of_eps, *others = [length * weight for weight in weights(places, there - here, moments)]
         x_s = estimate.mix(s.alpha, s.sigma + of_eps)
-        for factor, (_, slope) in zip(others, points[1:], strict=True):
+        for factor, slope in zip(others, slopes[1:], strict=True):
             add_to(x_s, factor, slope)
         return Step(x_s, later(lambda: estimate.x0), points)

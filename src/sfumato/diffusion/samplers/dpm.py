@@ -72,14 +72,16 @@ class SDEDPMSolverPP2M:
         """Draw x_s from the posterior of the extrapolated x0."""
         x0 = ask(x_t, t).x0
         points = _known(x0, t, memory, 2)
+        places, values = zip(*points, strict=True)
         h, factors = half_log_snr(s) - half_log_snr(t), [0.0] * len(points)
         if math.isfinite(h):
             # Halfway along the step the line through both estimates is D.
-            factors = weights(points, h, [0.5] * (len(points) - 1))
+            factors = weights(places, h, [0.5] * (len(points) - 1))
         factors[0] += 1
         of_x_t, of_x0, kappa = (float(v) for v in posterior_scales(s.level, t.level))
-        terms = [(of_x0 * factor, f) for factor, (_, f) in zip(factors, points, strict=True)]
-        x_s = combine((of_x_t, x_t), *terms)
+        x_s = combine(
+            (of_x_t, x_t), *((of_x0 * factor, f) for factor, f in zip(factors, values, strict=True))
+        )
         if kappa > 0:
             x_s = add_to(x_s, kappa, noise.normal(x_t.shape).to(x_t))
         return Step(x_s, x0, points)

@@ -16,12 +16,11 @@ section 3.1, in their signs e^h − 1 and h). Steps to or from an infinite lambd
 
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 from torch import Tensor
 
 from sfumato.diffusion.combination import combine
-from sfumato.diffusion.remembering import MOST
+from sfumato.diffusion.remembering import kept
 from sfumato.diffusion.samplers.base import Scales
 from sfumato.diffusion.samplers.interpolation import Point, weights
 
@@ -46,17 +45,16 @@ def half_log_snr(level: Scales) -> float:
     return math.log(level.alpha / level.sigma) if level.sigma > 0 else math.inf
 
 
-@lru_cache(MOST)
-def exponential_moments(h: float, n: int) -> tuple[float, ...]:
-    """Return (M_1, …, M_n) for h > 0."""
+def exponential_moments(h: float, n: int) -> list[float]:
+    """Return [M_1, …, M_n] for h > 0."""
     if h > 1:
         moments = [bh2(h) / h]
         for k in range(1, n + 1):
             moments.append((1 - k * moments[-1]) / h)
-        return tuple(moments[1:])
+        return moments[1:]
     # The recursion loses digits where h is small; e^{−h} Σ_j h^j/(j!·(k + 1 + j)) has positive terms only.
     terms = [math.exp(-h) * h**j / math.factorial(j) for j in range(20)]
-    return tuple(math.fsum(term / (k + 1 + j) for j, term in enumerate(terms)) for k in range(1, n + 1))
+    return [math.fsum(term / (k + 1 + j) for j, term in enumerate(terms)) for k in range(1, n + 1)]
 
 
 def polynomial_step(
@@ -66,11 +64,17 @@ def polynomial_step(
 
     points: (lambda, x̂0), one or more, the first of them at t; scale: B(h), used where there are two.
     """
+    places, values = zip(*points, strict=True)
+    return combine(*zip(_factors(places, t, s, scale), (x_t, *values), strict=True))
+
+
+@kept
+def _factors(places: tuple[float, ...], t: Scales, s: Scales, scale: ScaleOfStep) -> list[float]:
+    """Return the factors of x_t and of the values at `places` in the step."""
     h, ratio = half_log_snr(s) - half_log_snr(t), s.sigma / t.sigma
     constant = s.alpha - ratio * t.alpha  # alpha_s·(1 − e^{−h}), also where h is infinite
-    if len(points) == 1 or not math.isfinite(h):
-        return combine((ratio, x_t), (constant, points[0][1]))
-    moments = [0.5 * scale(h) / h] if len(points) == 2 else exponential_moments(h, len(points) - 1)
-    factors = [s.alpha * h * weight for weight in weights(points, h, moments)]
-    factors[0] += constant
-    return combine((ratio, x_t), *((factor, f) for factor, (_, f) in zip(factors, points, strict=True)))
+    if len(places) == 1 or not math.isfinite(h):
+        return [ratio, constant, *(0.0 for _ in places[1:])]
+    moments = [0.5 * scale(h) / h] if len(places) == 2 else exponential_moments(h, len(places) - 1)
+    first, *others = (s.alpha * h * weight for weight in weights(places, h, moments))
+    return [ratio, constant + first, *others]

@@ -29,15 +29,15 @@ def remember(point: Point, before: Sequence[Point], most: int) -> tuple[Point, .
     return (point, *before)[:most]
 
 
-def weights(points: Sequence[Point], h: float, moments: Sequence[float]) -> list[float]:
+def weights(places: Sequence[float], h: float, moments: Sequence[float]) -> list[float]:
     """Return the factors of f_0, f_1, …, f_n in Σ_j c_j·(f_j − f_0); they sum to 0.
 
-    points: n + 1 of different places, the first where the step begins; h: the step's signed length, finite
-    where n > 0; moments: M_1 … M_n.
+    places: n + 1 different ones, the first where the step begins; h: the step's signed length, finite where
+    n > 0; moments: M_1 … M_n.
     """
-    start = points[0][0]
-    places = [(place - start) / h for place, _ in points[1:]]
-    of_others = [d / u for d, u in zip(vandermonde(places, moments), places, strict=True)]
+    start, *others = places
+    u = [(place - start) / h for place in others]
+    of_others = [d_j / u_j for d_j, u_j in zip(vandermonde(u, moments), u, strict=True)]
     return [-sum(of_others), *of_others]
 
 
@@ -59,6 +59,6 @@ def vandermonde(places: Sequence[float], moments: Sequence[float]) -> list[float
 
 
 def correction(points: Sequence[Point], h: float, moments: Sequence[float]) -> Tensor:
-    """Return Σ_j c_j·(f_j − f_0): (B, ...), zero where there is but one point; arguments as for `weights`."""
-    factors = weights(points, h, moments)
-    return combine(*((factor, f) for factor, (_, f) in zip(factors, points, strict=True)))
+    """Return Σ_j c_j·(f_j − f_0): (B, ...), zero where there is but one point; else as `weights`."""
+    places, values = zip(*points, strict=True)
+    return combine(*zip(weights(places, h, moments), values, strict=True))
