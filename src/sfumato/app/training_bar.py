@@ -35,7 +35,7 @@ class TrainingBar:
         """Hear an event."""
         if isinstance(event, Stepped):
             self._stepped(event)
-        elif isinstance(event, HeldOut):
+        elif isinstance(event, HeldOut) and event.average is not None:
             self._bar.update(self._task, held_out=f"held out {event.average:.4f}")
         elif isinstance(event, Notice):
             console.print(f"[yellow]note:[/] {event.text}")

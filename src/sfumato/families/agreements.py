@@ -8,7 +8,7 @@ taking its share of the rows, computes what one process would.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -23,10 +23,14 @@ Draws = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples as the model sees them: (B, ...), and their condition, if any."""
+    """Examples as the model sees them: (B, ...), and their condition, if any.
+
+    progress: the share of training that is done, in [0, 1], for losses that change on the way.
+    """
 
     examples: Tensor
     condition: Condition | None
+    progress: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,11 @@ class Player:
 
     name: unique in its family; module: what it trains; loss: (batch, draws) -> (B,), a loss an example;
     every: it moves at every `every`-th step; pace: its learning rate over the run's; sampled: whether samples
-    come from it, which makes averages of its weights worth keeping.
+    or codes come from it, which makes averages of its weights worth keeping; compared: whether a lower loss
+    on held-out examples means a better model, which a game between two players does not say; after: what else
+    changes once it has moved, such as a codebook's usage, given the batch and its draws.
+
+    While a player moves, the others are still: no gradient reaches their weights.
     """
 
     name: str
@@ -44,6 +52,8 @@ class Player:
     every: int = 1
     pace: float = 1.0
     sampled: bool = True
+    compared: bool = True
+    after: Callable[[Batch, Draws], None] | None = None
 
 
 class Trainable(Protocol):
@@ -58,7 +68,32 @@ class Trainable(Protocol):
         ...
 
     def with_modules(self, modules: Mapping[str, Callable[..., Tensor]]) -> Self:
-        """Return the same family around other modules, by player: averaged or compiled ones."""
+        """Return the same family around other modules, by player: averaged or compiled ones.
+
+        Players that are not named keep theirs.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What a family must know of its data to be built.
+
+    shape: of one example as the model sees it, (C, H, W) or (D,); classes: how many, 0 for none; bounds: the
+    smallest and greatest value of bounded data; std: the standard deviation of all values.
+    """
+
+    shape: tuple[int, ...]
+    classes: int = 0
+    bounds: tuple[float, float] | None = None
+    std: float = 1.0
+
+
+class Design(Protocol):
+    """A family as a configuration writes it: a frozen dataclass whose fields are its options."""
+
+    def build(self, facts: DataFacts) -> Trainable:
+        """Build the family with fresh weights; raise ConfigError where it does not suit the data."""
         ...
 
 
@@ -78,6 +113,7 @@ class Moment:
     evaluations: int
 
 
+@runtime_checkable
 class Generator(Protocol):
     """A family that makes new examples."""
 
@@ -85,4 +121,36 @@ class Generator(Protocol):
         self, shape: tuple[int, ...], noise: Noise, condition: Condition | None, options: object
     ) -> Iterator[Moment]:
         """Yield the moments of making a batch of `shape`: (B, ...); the last one's state is the result."""
+        ...
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """A family that knows an example by a code."""
+
+    def encode(self, x: Tensor, condition: Condition | None) -> Tensor:
+        """Return the codes of x: (B, ...) as (B, *latent); of a distribution of codes, its mean."""
+        ...
+
+
+@runtime_checkable
+class Autoencoder(Encoder, Protocol):
+    """An encoder with a way back."""
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """The shape of one code."""
+        ...
+
+    def decode(self, z: Tensor, condition: Condition | None) -> Tensor:
+        """Return what codes z: (B, *latent) stand for: (B, ...), of a distribution its mean."""
+        ...
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A family that can say more of itself than its loss."""
+
+    def measures(self, batch: Batch, draws: Draws) -> Mapping[str, float]:
+        """Return figures of a batch by their names with units, such as {"KL (nats)": 21.3}."""
         ...

@@ -5,7 +5,7 @@ and progress bars are all subscribers: callables that take an event.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sfumato.train.budget import Done
 
@@ -26,11 +26,16 @@ class Stepped:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The loss on held-out examples was measured, with the weights as they are and with their average."""
+    """The loss on held-out examples was measured, with the weights as they are and with their average.
+
+    raw, average: None where one player's loss says nothing of the model; measures: what else the family says
+    of itself, with averaged weights.
+    """
 
     done: Done
-    raw: float
-    average: float
+    raw: float | None
+    average: float | None
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

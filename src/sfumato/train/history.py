@@ -30,7 +30,9 @@ class History:
     def __call__(self, event: Event) -> None:
         """Hear an event."""
         if isinstance(event, HeldOut):
-            self._add(event.done, {"held_out_loss": event.raw, "held_out_loss_average": event.average})
+            losses = {"held_out_loss": event.raw, "held_out_loss_average": event.average}
+            known = {name: value for name, value in losses.items() if value is not None}
+            self._add(event.done, {**known, **event.measures})
         elif isinstance(event, Stepped):
             self._losses.append(next(iter(event.losses.values())))
             if event.progress >= self._next:

@@ -8,7 +8,7 @@ over the processes, so that N processes take the step that one would.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -113,7 +113,7 @@ class Fit:
             rate = self.settings.learning_rate * learning_rate_scale(
                 self.done.steps, progress, self.settings.warmup
             )
-            losses, norm = self._step(players, rate)
+            losses, norm = self._step(players, rate, progress)
             seconds, agreed = self._agree(time.perf_counter() - start, stop)
             steps = self.done.steps + 1
             self.done = Done(steps, steps * self.settings.batch, seconds)
@@ -121,13 +121,17 @@ class Fit:
         finished = budget.progress(self.done) >= 1
         yield Ended(self.done, None if finished else stop.name)
 
-    def _step(self, players: tuple[Player, ...], rate: float) -> tuple[dict[str, float], float]:
+    def _step(
+        self, players: tuple[Player, ...], rate: float, progress: float
+    ) -> tuple[dict[str, float], float]:
         step = self.done.steps
         batch, draws = self._rows(self._order.indices(step), generator(self.settings.seed, "train", step))
+        batch = replace(batch, progress=progress)
         losses, norm = {}, 0.0
         for player in players:
             if step % player.every:
                 continue
+            still_but(player, self.players)
             loss = self.loss(player, batch, draws)
             loss.backward()
             norm = self._average_and_clip(player.module)
@@ -139,6 +143,8 @@ class Fit:
             # Read before the step is taken: an accelerator then takes it while the next batch is made.
             losses[player.name] = float(self.accelerator.reduce(loss.detach(), "mean"))
             take_step(self._optimisers[player.name], rate * player.pace)
+            if player.after:
+                player.after(batch, draws)
         return losses, norm
 
     def loss(self, player: Player, batch: Batch, draws: Draws) -> Tensor:
@@ -185,6 +191,7 @@ class Fit:
         compiled = self.family.with_modules(modules).players()
         batch, draws = self._rows(self._order.indices(0), generator(self.settings.seed, "train", 0))
         for plain, fast in zip(self.players, compiled, strict=True):
+            still_but(plain, self.players)
             wrong = disagreement(
                 plain.module,
                 partial(self.loss, plain, batch, draws),
@@ -193,3 +200,9 @@ class Fit:
             if wrong:
                 return self.players, f"training goes on without compilation: {wrong}"
         return compiled, None
+
+
+def still_but(mover: Player, players: tuple[Player, ...]) -> None:
+    """Let gradients reach the weights of the one that moves only: others would keep theirs for their turn."""
+    for player in players if len(players) > 1 else ():
+        player.module.requires_grad_(player.name == mover.name)
