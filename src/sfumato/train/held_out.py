@@ -78,7 +78,7 @@ class HeldOutLoss:
 
     @torch.no_grad()
     def measures(self, networks: Networks) -> Mapping[str, float]:
-        """Return the mean of what the family with `networks` measures of itself, {} if it measures nothing."""
+        """Return the mean of what the family with `networks` measures of itself, {} where nothing is."""
         family, found = self._with(networks), dict[str, float]()
         if not isinstance(family, Measured):
             return {}
