@@ -76,7 +76,7 @@ def measure(
         "labels_given": examples.condition is not None,
         "seed": seed,
     }
-    if starts_at_data(run.family.denoiser.schedule):
+    if starts_at_data(run.diffusion.family.denoiser.schedule):
         result["bound"] = measure_bound(run, examples, length)
     result["flow"] = measure_flow(run, examples, probes)
     if as_json:
@@ -88,10 +88,10 @@ def measure(
 
 def refuse_distilled(run: Run) -> None:
     """Refuse a generator of few steps: it knows the levels it is asked at, and a likelihood needs all."""
-    if run.config.distilled is not None:
+    if run.diffusion.config.distilled is not None:
         raise ConfigError(
             f"{run.folder} is distilled and has no likelihood: ask the run it was made from, "
-            f"{run.config.distilled.teacher}."
+            f"{run.diffusion.config.distilled.teacher}."
         )
 
 
@@ -100,7 +100,7 @@ def chain_steps(run: Run, wanted: int | None) -> int:
 
     Raises ConfigError for steps where there is no chain, or shorter than any the network was trained on.
     """
-    times, schedule = run.family.times, run.family.denoiser.schedule
+    times, schedule = run.diffusion.family.times, run.diffusion.family.denoiser.schedule
     if wanted is not None and not starts_at_data(schedule):
         raise ConfigError(
             f"--steps is the length of the bound's chain, and {type(schedule).__name__} makes none, because "
@@ -152,7 +152,7 @@ def log_scale(scaling: Scaling, values: Tensor) -> float:
 
 def plain_denoiser(run: Run) -> NetworkDenoiser:
     """Return the run's denoiser around its bare network, which runs in float32 and lets gradients through."""
-    return replace(run.family.denoiser, network=run.family.module)
+    return replace(run.diffusion.family.denoiser, network=run.diffusion.family.module)
 
 
 def measure_bound(run: Run, examples: Examples, steps: int) -> dict[str, Any]:
@@ -248,8 +248,8 @@ def show(run: Run, result: dict[str, Any]) -> None:
         )
     else:
         console.print(
-            f"bound: none, because {type(run.family.denoiser.schedule).__name__} has noise at t = 0, so its "
-            "chain does not start at the data"
+            f"bound: none, because {type(run.diffusion.family.denoiser.schedule).__name__} has noise at "
+            "t = 0, so its chain does not start at the data"
         )
     limits = [f"to a tolerance of {flow['tolerance']:g}"]
     if flow["trace"] != "exact":

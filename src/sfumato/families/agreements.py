@@ -125,6 +125,16 @@ class Generator(Protocol):
 
 
 @runtime_checkable
+class Labelled(Protocol):
+    """A family whose samples obey labels.
+
+    classes: how many labels it knows, 0 for none.
+    """
+
+    classes: int
+
+
+@runtime_checkable
 class Encoder(Protocol):
     """A family that knows an example by a code."""
 

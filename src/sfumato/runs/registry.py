@@ -36,6 +36,7 @@ Spec = dict[str, Any]
 """A piece as a configuration writes it: its name and its options."""
 
 PIECES: dict[str, dict[str, Callable[..., Any]]] = {
+    "family": {},
     "scaling": {"pixels": Pixels, "standardise": Standardise},
     "network": {"unet": UNetShape, "mlp": MLPShape},
     "schedule": {
