@@ -130,6 +130,7 @@ class VariationalAutoencoder:
         x = batch.examples.repeat_interleave(self.samples, 0)
         return self.likelihood.log_prob(output, x).unflatten(0, (-1, self.samples)), statistics
 
+    @torch.no_grad()
     def measures(self, batch: Batch, draws: Draws) -> Mapping[str, float]:
         """Return both terms of the evidence bound, and the share of units that say nothing."""
         log_p, statistics = self._reconstruction(batch, draws)
