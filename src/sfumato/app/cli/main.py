@@ -14,6 +14,7 @@ from sfumato.app.cli.data import data
 from sfumato.app.cli.demo import demo
 from sfumato.app.cli.distill import distill
 from sfumato.app.cli.evaluate import evaluate
+from sfumato.app.cli.filters import filters
 from sfumato.app.cli.fit_grid import fit_grid
 from sfumato.app.cli.likelihood import likelihood
 from sfumato.app.cli.recipes import recipes
@@ -28,7 +29,11 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (demo, train, sample, distill, classifier, fit_grid, evaluate, likelihood, data, recipes, verify):
+VERBS = (
+    *(demo, train, sample, distill, classifier, fit_grid, evaluate, likelihood),
+    *(data, filters, recipes, verify),
+)
+for verb in VERBS:
     app.command()(verb)
 
 
