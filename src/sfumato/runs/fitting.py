@@ -119,6 +119,7 @@ class Training:
             seed=self.config.seed,
             precision=self.config.precision,
             compile=wanted and can_compile(device),
+            flat=training.flat,
         )
 
     def begin(self) -> None:
