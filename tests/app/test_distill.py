@@ -17,6 +17,7 @@ from sfumato.runs.distilling import begin_distillation
 from sfumato.runs.run import CHECKPOINT, Run
 from sfumato.train.budget import Budget
 from sfumato.train.checkpoint import load
+from sfumato.train.events import Stepped
 from sfumato.train.signals import StopRequest
 
 
@@ -34,6 +35,16 @@ def _distance(images: np.ndarray) -> float:
     data = sfumato.load_data("digits").train
     real, _ = data.batch(torch.arange(len(data)))
     return frechet_between(real.flatten(1).double() / 255, torch.from_numpy(images).flatten(1).double() / 255)
+
+
+def test_the_game_is_played_with_a_short_memory_before_it_is_settled(teacher: Run, tmp_path: Path) -> None:
+    training = begin_distillation(teacher, tmp_path / "run", Budget("steps", 8), 1, 0)
+    groups = [group for rule in training.fit._optimisers.values() for group in rule[0].param_groups]
+    assert [group["betas"] for group in groups] == [(0.5, 0.99)] * 2
+    rates = [event.learning_rate for event in training.events(StopRequest()) if isinstance(event, Stepped)]
+    # Eight of the 20 steps of rise, of which the last three lie in the half that falls.
+    expected = [5e-4 * (step + 1) / 20 * min(1, (8 - step) / 4) for step in range(8)]
+    assert rates == pytest.approx(expected, rel=1e-9)
 
 
 def test_one_step_becomes_as_varied_as_many(teacher: Run, tmp_path: Path) -> None:

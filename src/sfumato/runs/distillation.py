@@ -31,6 +31,10 @@ CLEARER = 1.4
 """The teacher's guidance in distillation over the one that it is sampled with (docs/speed.md)."""
 PACE = 5e-4
 """The student's learning rate: its own samples are its data, so it must not run ahead of its critic."""
+FLAT = 0.5
+"""The share of training at that rate: the game has to be played before it is settled by small steps."""
+MOMENTUM = 0.5
+"""Gradients of some steps ago were those of another student and another critic."""
 
 
 def distilled_config(teacher: "Run", steps: int, seed: int, settings: tuple[str, ...] = ()) -> RunConfig:
@@ -56,9 +60,15 @@ def distilled_config(teacher: "Run", steps: int, seed: int, settings: tuple[str,
         "recipe": "distilled",
         "seed": seed,
         "objective": {"name": "denoising"},
-        "optimiser": {"name": "adamw", "weight_decay": 0.0},
+        "optimiser": {"name": "adamw", "weight_decay": 0.0, "momentum": MOMENTUM},
         "distilled": {"teacher": str(teacher.folder), "guidance": _guidance(config)},
-        "training": {**tree["training"], "learning_rate": PACE, "warmup": 20, "label_drop": 0.0},
+        "training": {
+            **tree["training"],
+            "learning_rate": PACE,
+            "flat": FLAT,
+            "warmup": 20,
+            "label_drop": 0.0,
+        },
         "sampling": {
             **tree["sampling"],
             "sampler": "renoise",
