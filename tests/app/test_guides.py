@@ -1,15 +1,14 @@
 """Guidance on the command line: what is asked for happens, and half a wish is refused in one line."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import helpers
 from helpers import TINY
-from sfumato.app.cli.main import main
 
 SETTINGS = [f"--set={setting}" for setting in TINY]
 
@@ -17,13 +16,7 @@ SETTINGS = [f"--set={setting}" for setting in TINY]
 def call(capsys, *words: str | Path) -> tuple[int, str]:  # type: ignore[no-untyped-def]
     """Run the command line in this process; return its exit code and all it said, in one line."""
     capsys.readouterr()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["sfumato", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
+    code = helpers.call(*words)
     said = capsys.readouterr()
     assert "Traceback" not in said.err
     return code, " ".join((said.out + said.err).split())
@@ -32,11 +25,7 @@ def call(capsys, *words: str | Path) -> tuple[int, str]:  # type: ignore[no-unty
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        words = ["sfumato", "train", "digits", "--budget", "20steps", "--out", str(folder), *SETTINGS]
-        patch.setattr(sys, "argv", words)
-        with pytest.raises(SystemExit, match="0"):
-            main()
+    assert helpers.call("train", "digits", "--budget", "20steps", "--out", folder, *SETTINGS) == 0
     return folder
 
 

@@ -2,15 +2,13 @@
 
 import json
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from helpers import exhaust, tiny_training
-from sfumato.app.cli.main import main
+from helpers import call, exhaust, tiny_training
 from sfumato.app.likelihood import log_scale, plain_denoiser
 from sfumato.data import load_data
 from sfumato.data.scaling import Standardise
@@ -26,16 +24,6 @@ from sfumato.runs.run import Run
 from sfumato.train.budget import Budget
 
 STEPS = 12
-
-
-def call(*words: str | Path) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["sfumato", *map(str, words)])
-        try:
-            main()
-        except SystemExit as end:
-            return int(end.code or 0)
-    return 0
 
 
 def trained(folder: Path, *settings: str) -> Path:
