@@ -182,6 +182,13 @@ def test_what_cannot_be_is_refused(run: Path, capsys, words, complaint) -> None:
     assert "Traceback" not in error
 
 
+def test_probes_of_a_trace_that_is_exact_are_refused(points: Path, capsys) -> None:
+    capsys.readouterr()
+    assert call("likelihood", points, "-n", "2", "--probes", "3") == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "computed in full in up to 32 dimensions, and this data has 2: leave --probes out" in error
+
+
 def test_help_shows_an_example(capsys) -> None:
     assert call("likelihood", "--help") == 0
     assert "sfumato likelihood runs/demo -n 128" in capsys.readouterr().out
