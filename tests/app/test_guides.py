@@ -9,6 +9,7 @@ from PIL import Image
 
 import helpers
 from helpers import TINY
+from sfumato.diffusion.thresholding import Dynamic, Static
 
 SETTINGS = [f"--set={setting}" for setting in TINY]
 
@@ -65,15 +66,21 @@ def test_scores_are_those_of_the_guided_samples_and_say_so(
     monkeypatch.setenv("SFUMATO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(scoring, "sample_all", remembered)
     evaluate = ("evaluate", run, "-n", "20", "--steps", "2", "--guidance", "2")
-    assert call(capsys, *evaluate, "--guidance-interval", "0.5", "1", "--weaker", run)[0] == 0
+    words = ("--guidance-interval", "0.5", "1", "--weaker", run, "--threshold", "dynamic")
+    assert call(capsys, *evaluate, *words)[0] == 0
     kept = json.loads((run / "scores.json").read_text())
     assert kept["guidance_interval"] == [0.5, 1]
     assert (kept["weaker"], kept["weaker_guidance"], kept["classifier_guidance"]) == (str(run), 2, None)
     assert asked[0].interval == (0.5, 1)
+    assert asked[0].threshold == Dynamic()
+    assert kept["threshold"] == repr(Dynamic())
     [guide] = asked[0].guides
     assert guide.keywords["weight"] == 2
     assert call(capsys, *evaluate)[0] == 0
-    assert json.loads((run / "scores.json").read_text())["weaker"] is None
+    kept = json.loads((run / "scores.json").read_text())
+    assert (kept["weaker"], kept["threshold"]) == (None, repr(Static()))
+    assert call(capsys, *evaluate, "--threshold", "none")[0] == 0
+    assert json.loads((run / "scores.json").read_text())["threshold"] is None
     assert asked[1].guides == ()
 
 

@@ -24,8 +24,8 @@ def score_run(
 ) -> Scores:
     """Score `n` samples of a run; the result is printed and kept in the run folder.
 
-    wish: what it is guided by; how: `sampler`, `grid` and `steps`, as for `Run.request`. The report
-    gets the scores too, unless they were measured against other data than it speaks of.
+    wish: what it is guided by; how: `sampler`, `grid`, `steps` and `threshold`, as for `Run.request`. The
+    report gets the scores too, unless they were measured against other data than it speaks of.
     """
     one_process("evaluate")
     request = wish.request(run, n, None, seed, **how)
@@ -62,6 +62,7 @@ def provenance(run: Run, dataset: Dataset, request: Request, wish: Guidances) ->
         "sampler": repr(options.sampler),
         "grid": repr(options.grid),
         "steps": options.steps,
+        "threshold": None if options.threshold is None else repr(options.threshold),
         "guidance": options.guidance,
         "guidance_interval": options.interval,
         **wish.told(),
