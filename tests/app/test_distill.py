@@ -1,5 +1,6 @@
 """Distillation as its users meet it: a run folder like any other, whose one step beats its teacher's."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from helpers import call, exhaust, tiny_training
 from sfumato.errors import ConfigError, RunError
 from sfumato.families.distillation import Distillation
 from sfumato.metrics.frechet import frechet_between
+from sfumato.runs.build import refuse_idle_interval
 from sfumato.runs.distillation import distilled_config
 from sfumato.runs.distilling import begin_distillation
 from sfumato.runs.run import CHECKPOINT, Run
@@ -74,6 +76,19 @@ def test_a_distilled_run_is_a_run_like_any_other(teacher: Run, tmp_path: Path, c
     # Its report can be made and it goes on without the teacher's folder.
     assert call("train", "--resume", "--out", out, "--budget", "9steps") == 0
     assert load(out / CHECKPOINT).state["done"]["steps"] == 9  # type: ignore[index]
+
+
+def test_a_teacher_s_guidance_goes_into_its_student_and_is_no_longer_limited(teacher: Run) -> None:
+    guided = copy.copy(teacher)
+    guided.config = teacher.config.with_settings(
+        ("sampling.guidance=2.0", "sampling.guidance_interval=[0.2,0.8]")
+    )
+    config = distilled_config(guided, 1, 0)
+    assert config.distilled is not None
+    assert config.distilled.guidance == pytest.approx(1.4 * 2)
+    refuse_idle_interval(config)
+    with pytest.raises(ConfigError, match=r"sampling\.guidance=1 is none"):
+        refuse_idle_interval(config.with_settings(("sampling.guidance_interval=[0.2,0.8]",)))
 
 
 def test_resumed_is_uninterrupted_bitwise(teacher: Run, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sfumato.diffusion.guidance import ALWAYS, OFF
 from sfumato.diffusion.objective import DenoisingLoss
 from sfumato.diffusion.schedules import time_of_log_snr
 from sfumato.errors import ConfigError
@@ -41,7 +42,7 @@ def distilled_config(teacher: "Run", steps: int, seed: int, settings: tuple[str,
     """Return the configuration of a generator of `steps` steps distilled from `teacher`.
 
     settings: "key=value" texts applied over it. Raises ConfigError for a number of steps that is not offered
-    and for a teacher that is distilled itself, has learned a variance, or does not see the noise level.
+    and for a teacher that is distilled itself or has learned a variance.
     """
     config = teacher.config
     if steps not in LATER_RATIOS:
@@ -74,7 +75,8 @@ def distilled_config(teacher: "Run", steps: int, seed: int, settings: tuple[str,
             "sampler": "renoise",
             "grid": {"name": "fitted", "at": [*at, 0.0]},
             "steps": steps,
-            "guidance": 1.0,
+            "guidance": OFF,
+            "guidance_interval": ALWAYS,
         },
     }
     return parse_config(tree).with_settings(settings)

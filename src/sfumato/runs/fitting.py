@@ -21,7 +21,7 @@ from sfumato.data.summary import describe
 from sfumato.errors import RunError
 from sfumato.families.agreements import Batch
 from sfumato.files import sweep, write_whole
-from sfumato.runs.build import build_family, build_sampling, build_scaling
+from sfumato.runs.build import build_family, build_sampling, build_scaling, refuse_idle_interval
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.distillation import build_trainee
 from sfumato.runs.registry import build
@@ -123,7 +123,11 @@ class Training:
         )
 
     def begin(self) -> None:
-        """Make the folder; raise RunError if it holds a run already or cannot be written."""
+        """Make the folder; raise RunError if it holds a run already or cannot be written.
+
+        Raises ConfigError for what would have no effect; a run that has it nonetheless can be resumed.
+        """
+        refuse_idle_interval(self.config)
         if not self.accelerator.is_main_process:
             return
         if (self.folder / CONFIG).exists():
