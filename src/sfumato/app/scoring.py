@@ -24,8 +24,8 @@ def score_run(
 ) -> Scores:
     """Score `n` samples of a run; the result is printed and kept in the run folder.
 
-    wish: what it is guided by; how: `sampler`, `grid` and `steps`, as for `Run.request`. The report
-    gets the scores too, unless they were measured against other data than it speaks of.
+    wish: what it is guided by; how: `sampler`, `grid`, `steps` and `threshold`, as for `Run.request`. The
+    report gets the scores too, unless they were measured against other data than it speaks of.
     """
     one_process("evaluate")
     request = wish.request(run, n, None, seed, **how)

@@ -10,7 +10,7 @@ from torch import nn
 from sfumato.data.scaling import Scaling
 from sfumato.diffusion.decoder import ContinuousGaussian, Decoder, DiscretisedGaussian
 from sfumato.diffusion.denoiser import NetworkDenoiser
-from sfumato.diffusion.guidance import OFF
+from sfumato.diffusion.guidance import ALWAYS, OFF
 from sfumato.diffusion.guided_objective import GuidedLoss
 from sfumato.diffusion.samplers import check_sampler, check_variance
 from sfumato.errors import ConfigError
@@ -104,6 +104,16 @@ def build_sampling(config: DiffusionConfig, family: Diffusion) -> SamplingOption
     )
     family.guided(options)  # refuses what cannot be, before anything is sampled
     return options
+
+
+def refuse_idle_interval(config: DiffusionConfig) -> None:
+    """Refuse a new run's interval of guidance where it has no guidance to limit."""
+    sampling = config.sampling
+    if sampling.guidance == OFF and sampling.guidance_interval != ALWAYS:
+        raise ConfigError(
+            "sampling.guidance_interval says when guidance acts, and sampling.guidance=1 is none: set "
+            "another sampling.guidance, or leave the interval out ('sfumato sample' takes both as well)."
+        )
 
 
 def _require_guidable(config: DiffusionConfig) -> None:

@@ -76,6 +76,7 @@ class DataConfig(Closed):
 class TrainingConfig(Closed):
     """How the weights are found; `batch` counts examples over all processes.
 
+    flat: the share of training at the peak of the learning rate, before its straight line down;
     checkpoint_seconds: longest stretch of training that a crash can lose, 0 to save at every step;
     compile: "auto" compiles for time budgets that are long enough to earn it back.
     """
@@ -83,6 +84,7 @@ class TrainingConfig(Closed):
     batch: int = Field(128, ge=1)
     learning_rate: float = Field(3e-3, gt=0)
     warmup: int = Field(100, ge=0)
+    flat: float = Field(0.0, ge=0, lt=1)
     clip: float = Field(1.0, gt=0)
     label_drop: float = Field(0.1, ge=0, lt=1)
     checkpoint_seconds: float = Field(60.0, ge=0)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sfumato.diffusion.guidance import ALWAYS, OFF
 from sfumato.diffusion.objective import DenoisingLoss
 from sfumato.diffusion.schedules import time_of_log_snr
 from sfumato.errors import ConfigError
@@ -31,13 +32,17 @@ CLEARER = 1.4
 """The teacher's guidance in distillation over the one that it is sampled with (docs/speed.md)."""
 PACE = 5e-4
 """The student's learning rate: its own samples are its data, so it must not run ahead of its critic."""
+FLAT = 0.5
+"""The share of training at that rate: the game has to be played before it is settled by small steps."""
+MOMENTUM = 0.5
+"""Gradients of some steps ago were those of another student and another critic."""
 
 
 def distilled_config(teacher: "Run", steps: int, seed: int, settings: tuple[str, ...] = ()) -> RunConfig:
     """Return the configuration of a generator of `steps` steps distilled from `teacher`.
 
     settings: "key=value" texts applied over it. Raises ConfigError for a number of steps that is not offered
-    and for a teacher that is distilled itself, has learned a variance, or does not see the noise level.
+    and for a teacher that is distilled itself or has learned a variance.
     """
     config = teacher.diffusion.config
     if steps not in LATER_RATIOS:
@@ -56,15 +61,22 @@ def distilled_config(teacher: "Run", steps: int, seed: int, settings: tuple[str,
         "recipe": "distilled",
         "seed": seed,
         "objective": {"name": "denoising"},
-        "optimiser": {"name": "adamw", "weight_decay": 0.0},
+        "optimiser": {"name": "adamw", "weight_decay": 0.0, "momentum": MOMENTUM},
         "distilled": {"teacher": str(teacher.folder), "guidance": _guidance(config)},
-        "training": {**tree["training"], "learning_rate": PACE, "warmup": 20, "label_drop": 0.0},
+        "training": {
+            **tree["training"],
+            "learning_rate": PACE,
+            "flat": FLAT,
+            "warmup": 20,
+            "label_drop": 0.0,
+        },
         "sampling": {
             **tree["sampling"],
             "sampler": "renoise",
             "grid": {"name": "fitted", "at": [*at, 0.0]},
             "steps": steps,
-            "guidance": 1.0,
+            "guidance": OFF,
+            "guidance_interval": ALWAYS,
         },
     }
     return parse_config(tree).with_settings(settings)

@@ -127,10 +127,15 @@ class Training:
             seed=self.config.seed,
             precision=self.config.precision,
             compile=wanted and can_compile(device),
+            flat=training.flat,
         )
 
     def begin(self) -> None:
-        """Make the folder; raise RunError if it holds a run already or cannot be written."""
+        """Make the folder; raise RunError if it holds a run already or cannot be written.
+
+        Raises ConfigError for what would have no effect; a run that has it nonetheless can be resumed.
+        """
+        self.model.refuse_idle()
         if not self.accelerator.is_main_process:
             return
         if (self.folder / CONFIG).exists():

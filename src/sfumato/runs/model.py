@@ -28,7 +28,13 @@ from sfumato.families.agreements import (
 )
 from sfumato.families.diffusion import Diffusion, Guide, SamplingOptions
 from sfumato.randomness import Noise
-from sfumato.runs.build import build_diffusion, build_sampling, build_scaling, seeded_weights
+from sfumato.runs.build import (
+    build_diffusion,
+    build_sampling,
+    build_scaling,
+    refuse_idle_interval,
+    seeded_weights,
+)
 from sfumato.runs.config import DiffusionConfig, FamilyConfig, RunConfig, parse_config
 from sfumato.runs.distillation import build_trainee
 from sfumato.runs.grids import with_fitted_grid
@@ -102,6 +108,10 @@ class Model(Protocol):
         """Return how it is sampled, in a few words, "" where there is but one way."""
         ...
 
+    def refuse_idle(self) -> None:
+        """Raise ConfigError for a setting of a new run that would have no effect."""
+        ...
+
     def notes(self) -> list[str]:
         """Return what to doubt before it is trained, a sentence each."""
         ...
@@ -160,6 +170,7 @@ class DiffusionModel:
             "sampler": repr(options.sampler),
             "grid": repr(options.grid),
             "steps": options.steps,
+            "threshold": None if options.threshold is None else repr(options.threshold),
             "guidance": options.guidance,
             "guidance_interval": options.interval,
         }
@@ -169,6 +180,10 @@ class DiffusionModel:
         sampling = self.config.sampling
         guidance = f", guidance {sampling.guidance:g}" if self.classes else ""
         return f"{sampling.sampler['name']} with {sampling.steps} steps{guidance}"
+
+    def refuse_idle(self) -> None:
+        """Refuse an interval of guidance where there is no guidance to limit."""
+        refuse_idle_interval(self.config)
 
     def notes(self) -> list[str]:
         """Say where pure noise is not close enough to what the schedule ends with."""
@@ -259,6 +274,9 @@ class FamilyModel:
     def way(self) -> str:
         """There is one way."""
         return ""
+
+    def refuse_idle(self) -> None:
+        """Every option of a family has its effect."""
 
     def notes(self) -> list[str]:
         """Nothing is known to doubt."""
