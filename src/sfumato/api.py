@@ -6,7 +6,8 @@ from pathlib import Path
 from sfumato.data.dataset import Dataset
 from sfumato.recipes import configure
 from sfumato.runs.distilling import begin_distillation
-from sfumato.runs.fitting import Training
+from sfumato.runs.fitting import Training, begin_training
+from sfumato.runs.latent import latent_config
 from sfumato.runs.run import Run
 from sfumato.train.budget import Budget
 from sfumato.train.events import Subscriber
@@ -21,17 +22,19 @@ def fit(
     seed: int = 0,
     settings: Iterable[str] = (),
     listeners: Iterable[Subscriber] = (),
+    latent: Run | None = None,
 ) -> Run:
     """Train a new run on `dataset` into the folder `out` and return it, ready to be sampled.
 
     recipe: one of `sfumato.recipes.RECIPES`, by default what suits the data; budget: such as "90s", "5m" or
-    "2000steps"; settings: "key=value" over the recipe; listeners: called with every event of training.
+    "2000steps"; settings: "key=value" over the recipe; listeners: called with every event of training;
+    latent: an autoencoder's run, in whose codes to train.
     Raises a SfumatoError for anything the caller can put right.
     """
     limit = Budget.parse(budget)
-    config = configure(dataset, recipe, seed, tuple(settings), limit)
-    training = Training(config, dataset, Path(out), limit)
-    training.begin()
+    codes = latent_config(latent, dataset) if latent else None
+    config = configure(dataset, recipe, seed, tuple(settings), limit, codes)
+    training = begin_training(config, dataset, Path(out), limit, latent)
     return _carried_out(training, listeners)
 
 

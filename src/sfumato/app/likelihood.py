@@ -70,7 +70,7 @@ def measure(
 ) -> dict[str, Any]:
     """Measure, print and return both likelihoods of `n` held-out examples."""
     one_process("likelihood")
-    refuse_distilled(run)
+    refuse_without_likelihood(run)
     length, trace = chain_steps(run, steps), trace_of(run, probes)
     dataset = read_data(source or run.config.data.source, run.config.data.reading)
     examples = held_out(run, dataset, n, seed)
@@ -93,8 +93,16 @@ def measure(
     return result
 
 
-def refuse_distilled(run: Run) -> None:
-    """Refuse a generator of few steps: it knows the levels it is asked at, and a likelihood needs all."""
+def refuse_without_likelihood(run: Run) -> None:
+    """Refuse a generator of few steps: it knows the levels it is asked at, and a likelihood needs all.
+
+    And a model of codes, whose density is not that of the pictures they stand for.
+    """
+    if run.config.latent is not None:
+        raise ConfigError(
+            f"{run.folder} lives in the codes of {run.config.latent.run}, and has no likelihood of pictures: "
+            "ask a run that was trained on the pictures themselves."
+        )
     if run.diffusion.config.distilled is not None:
         raise ConfigError(
             f"{run.folder} is distilled and has no likelihood: ask the run it was made from, "
@@ -181,7 +189,7 @@ def plain_denoiser(run: Run) -> NetworkDenoiser:
 def measure_bound(run: Run, examples: Examples, steps: int) -> dict[str, Any]:
     """Return the bound's terms, with the standard error of their sum over examples."""
     denoiser, parts = plain_denoiser(run), []
-    chain = Chain(denoiser.schedule, steps, denoiser.variance, build_decoder(run.scaling))
+    chain = Chain(denoiser.schedule, steps, denoiser.variance, build_decoder(run.scaling.bounds))
     with bar() as progress, torch.no_grad():
         task = progress.add_task("the bound", total=len(examples.values) * steps)
         for values, noise, condition in examples.chunks():
@@ -202,7 +210,7 @@ def measure_bound(run: Run, examples: Examples, steps: int) -> dict[str, Any]:
 
 def measure_flow(run: Run, examples: Examples, trace: Trace) -> dict[str, Any]:
     """Return −log p under the probability-flow ODE, dequantised where the data is rounded."""
-    denoiser, decoder = plain_denoiser(run), build_decoder(run.scaling)
+    denoiser, decoder = plain_denoiser(run), build_decoder(run.scaling.bounds)
     density = FlowLikelihood(trace, rtol=TOLERANCE, atol=TOLERANCE)
     rounded = isinstance(decoder, DiscretisedGaussian)
     find = Dequantised(density, decoder.width) if isinstance(decoder, DiscretisedGaussian) else density

@@ -19,7 +19,8 @@ from sfumato.errors import ConfigError, RunError
 from sfumato.families.agreements import Autoencoder, Generator
 from sfumato.recipes import configure
 from sfumato.runs.config import RunConfig, read_config
-from sfumato.runs.fitting import Training, check_unchanged, part
+from sfumato.runs.fitting import Training, accelerator, begin_training, check_unchanged, part, refuse_taken
+from sfumato.runs.latent import latent_config
 from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, REPORT, Run
 from sfumato.train.budget import Budget
 from sfumato.train.events import Ended, Subscriber
@@ -37,6 +38,7 @@ class Wish:
     budget: str | None
     seed: int | None
     reading: dict[str, Any]
+    latent: Path | None = None
 
 
 def read_data(source: str, reading: Mapping[str, Any]) -> Dataset:
@@ -61,23 +63,21 @@ def start_run(wish: Wish) -> Run | None:
         )
     budget = Budget.parse(wish.budget or DEFAULT_BUDGET)
     folder = wish.out or default_folder(wish.source)
-    refuse_taken(folder)
+    refuse_at_once(folder)
     dataset = read_data(wish.source, wish.reading)
-    config = configure(dataset, wish.recipe, wish.seed or 0, wish.settings, budget)
-    training = Training(config, dataset, folder, budget)
-    training.begin()
-    return carry_out(training)
+    autoencoder = Run.open(wish.latent, accelerator().device) if wish.latent else None
+    latent = latent_config(autoencoder, dataset) if autoencoder else None
+    config = configure(dataset, wish.recipe, wish.seed or 0, wish.settings, budget, latent)
+    return carry_out(begin_training(config, dataset, folder, budget, autoencoder))
 
 
-def refuse_taken(folder: Path) -> None:
+def refuse_at_once(folder: Path) -> None:
     """Refuse a folder that holds a run, before any time is spent.
 
     In a distributed run the first process looks: to a slower one the folder may hold this very run already.
     """
-    if speaks and (folder / CONFIG).exists():
-        raise RunError(
-            f"{folder} holds a run already: add --resume to go on with it, or choose another --out."
-        )
+    if speaks:
+        refuse_taken(folder)
 
 
 def resume_run(wish: Wish) -> Run | None:

@@ -9,7 +9,7 @@ from importlib import import_module
 from sfumato.data.dataset import Dataset
 from sfumato.errors import unknown
 from sfumato.recipes.facts import Facts, data_config
-from sfumato.runs.config import RunConfig, parse_config
+from sfumato.runs.config import LatentConfig, RunConfig, parse_config
 from sfumato.runs.registry import PIECES
 from sfumato.train.budget import Budget
 
@@ -32,9 +32,9 @@ RECIPES = {
 }
 
 
-def default_recipe(dataset: Dataset) -> str:
+def default_recipe(facts: Facts) -> str:
     """Return the recipe for whoever names none."""
-    return "images" if dataset.is_pictures else "points"
+    return "images" if facts.is_pictures else "points"
 
 
 def configure(
@@ -43,15 +43,16 @@ def configure(
     seed: int = 0,
     settings: tuple[str, ...] = (),
     budget: Budget | None = None,
+    latent: LatentConfig | None = None,
 ) -> RunConfig:
     """Return the configuration of a new run on `dataset`.
 
     settings: "key=value" texts applied over the recipe; budget: how long it is to be trained, by which the
-    network's size goes.
+    network's size goes; latent: the autoencoder in whose codes the model is to live.
     Raises ConfigError for an unknown recipe, key or impossible pair.
     """
-    name = recipe or default_recipe(dataset)
-    facts = data_config(dataset, budget)
+    facts = data_config(dataset, budget, latent)
+    name = recipe or default_recipe(facts)
     made = _maker(name)(facts)
     # A family of its own brings its networks; a diffusion model's network is a piece like its others.
     network = {} if "family" in made else {"network": facts.network()}

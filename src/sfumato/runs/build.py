@@ -26,12 +26,17 @@ def build_scaling(config: RunConfig) -> Scaling:
     return scaling
 
 
-def build_decoder(scaling: Scaling) -> Decoder:
-    """Build the likelihood of the data: of bytes in their bins, or a density."""
-    if scaling.bounds is None:
+def data_bounds(config: RunConfig) -> tuple[float, float] | None:
+    """Return the least and greatest value of what the model sees; codes have none."""
+    return None if config.latent else build_scaling(config).bounds
+
+
+def build_decoder(bounds: tuple[float, float] | None) -> Decoder:
+    """Build the likelihood of the data: of bytes in their bins, or a density where it has no bounds."""
+    if bounds is None:
         return ContinuousGaussian()
-    low, high = scaling.bounds
-    return DiscretisedGaussian((high - low) / 255, scaling.bounds)
+    low, high = bounds
+    return DiscretisedGaussian((high - low) / 255, bounds)
 
 
 @contextmanager
@@ -55,7 +60,7 @@ def build_context(config: DiffusionConfig) -> dict[str, Any]:
     """Build the pieces that make a model, by kind, and what they are made from."""
     context: dict[str, Any] = {
         "sigma_data": config.data.std,
-        "decoder": build_decoder(build_scaling(config)),
+        "decoder": build_decoder(data_bounds(config)),
     }
     # In this order: a later piece may be made from an earlier one.
     for kind in ("schedule", "prediction", "view", "variance", "weighting", "times", "objective"):
@@ -77,7 +82,7 @@ def build_diffusion(config: DiffusionConfig) -> Diffusion:
         objective=context["objective"],
         times=context["times"],
         label_drop=config.training.label_drop,
-        bounds=build_scaling(config).bounds,
+        bounds=data_bounds(config),
     )
 
 

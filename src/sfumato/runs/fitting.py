@@ -22,11 +22,11 @@ from sfumato.data.summary import describe
 from sfumato.errors import RunError
 from sfumato.families.agreements import Autoencoder, Batch, Generator
 from sfumato.files import sweep, write_whole
-from sfumato.runs.build import build_scaling
 from sfumato.runs.config import RunConfig, read_config
+from sfumato.runs.latent import as_seen, keep_autoencoder, open_scaling
 from sfumato.runs.model import Wish, build_model, codes, decoded
 from sfumato.runs.registry import build
-from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, DATA, LOG, chosen_average, done_of
+from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, DATA, LOG, Run, chosen_average, done_of
 from sfumato.runs.sampling import Request, label_indices, walk
 from sfumato.train.averaging import Averages
 from sfumato.train.budget import Budget
@@ -86,11 +86,11 @@ class Training:
         if isinstance(self.model.family, Generator):
             self.model.sampling(Wish(folder))  # refuses what cannot be sampled before it is trained
         self._trainee = self.model.trainee(folder)
-        scaling = build_scaling(config)
+        self.scaling = open_scaling(config, folder, device)
         self.fit = Fit(
             self._trainee,
             len(dataset.train),
-            Examples(dataset.train, scaling, device),
+            Examples(*as_seen(dataset.train, self.scaling), device),
             config.shape,
             self._settings(),
             self.accelerator,
@@ -100,7 +100,7 @@ class Training:
         self._held_out = HeldOutLoss(
             self._trainee,
             self.averages,
-            Examples(dataset.held_out, scaling, device),
+            Examples(*as_seen(dataset.held_out, self.scaling), device),
             len(dataset.held_out),
             config.shape,
             device,
@@ -138,10 +138,7 @@ class Training:
         self.model.refuse_idle()
         if not self.accelerator.is_main_process:
             return
-        if (self.folder / CONFIG).exists():
-            raise RunError(
-                f"{self.folder} holds a run already: add --resume to go on with it, or choose another --out."
-            )
+        refuse_taken(self.folder)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._save()
@@ -174,7 +171,7 @@ class Training:
         raw = {player.name: player.module for player in self.fit.players}
         averages = self.averages.modules()
         model = self.model.around({"average": averages, "raw": {name: raw[name] for name in averages}}[which])
-        scaling = build_scaling(self.config)
+        scaling = self.scaling
         if isinstance(model.family, Generator):
             request = Request(n, 0, label_indices(None, model.classes, n), model.sampling(Wish(self.folder)))
             (last,) = deque(walk(model, scaling, request, range(n)), maxlen=1)
@@ -216,6 +213,33 @@ class Training:
         state = {"done": asdict(self.fit.done), "average": self.averages.chosen}
         save(self.folder / CHECKPOINT, Checkpoint(tensors, state))
         self._saved_at = self.fit.done.seconds
+
+
+def begin_training(
+    config: RunConfig, dataset: Dataset, folder: Path, budget: Budget, autoencoder: Run | None = None
+) -> Training:
+    """Return a new training, begun in `folder`.
+
+    autoencoder: in whose codes the model lives, if `config` says so. Raises RunError for a folder that holds
+    a run already or cannot be written.
+    """
+    if autoencoder is not None:
+        place = accelerator()
+        if place.is_main_process:
+            refuse_taken(folder)
+            keep_autoencoder(autoencoder, folder)
+        place.wait_for_everyone()
+    training = Training(config, dataset, folder, budget)
+    training.begin()
+    return training
+
+
+def refuse_taken(folder: Path) -> None:
+    """Raise RunError for a folder that holds a run."""
+    if (folder / CONFIG).exists():
+        raise RunError(
+            f"{folder} holds a run already: add --resume to go on with it, or choose another --out."
+        )
 
 
 def check_unchanged(folder: Path, wanted: RunConfig, dataset: Dataset) -> None:

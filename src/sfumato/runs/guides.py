@@ -37,7 +37,8 @@ def weaker_guide(run: Run, weaker: Run, weight: float) -> Guide:
     for what, own, other in (
         ("shape", run.config.data.shape, weaker.config.data.shape),
         ("classes", run.classes, weaker.classes),
-        ("scaling", run.scaling, weaker.scaling),
+        ("scaling", run.config.scaling, weaker.config.scaling),
+        ("latent", run.config.latent, weaker.config.latent),
         ("schedule", run.diffusion.family.denoiser.schedule, weaker.diffusion.family.denoiser.schedule),
     ):
         if own != other:
@@ -57,6 +58,11 @@ def inpaint_guide(run: Run, picture: str | Path, mask: str | Path) -> Guide:
     shape = run.config.data.shape
     if len(shape) != 3 or shape[1] != shape[2]:
         raise ConfigError(f"inpainting is for runs that make square pictures; this one makes {shape}.")
+    if run.config.latent is not None:
+        raise ConfigError(
+            f"{run.folder} lives in the codes of an autoencoder, which mix all pixels: no part of a picture "
+            "can be kept. Choose a run of the pictures themselves."
+        )
     known = run.scaling.to_model(_read(picture, run, shape[0]))
     return partial(Inpainted, known=known, mask=_read(mask, run, 1) >= 128)
 

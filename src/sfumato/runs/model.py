@@ -31,7 +31,7 @@ from sfumato.randomness import Noise
 from sfumato.runs.build import (
     build_diffusion,
     build_sampling,
-    build_scaling,
+    data_bounds,
     refuse_idle_interval,
     seeded_weights,
 )
@@ -291,7 +291,7 @@ def build_model(config: RunConfig) -> DiffusionModel | FamilyModel:
     if isinstance(config, DiffusionConfig):
         return DiffusionModel(config, build_diffusion(config))
     assert isinstance(config, FamilyConfig)
-    facts = DataFacts(config.shape, len(config.data.classes), build_scaling(config).bounds, config.data.std)
+    facts = DataFacts(config.shape, len(config.data.classes), data_bounds(config), config.data.std)
     with seeded_weights(config.seed, "weights"):
         family = build("family", config.family, {}).build(facts)
     if len(config.shape) == 3:

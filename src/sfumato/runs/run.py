@@ -7,6 +7,7 @@ RUN/log.jsonl               losses and speeds over time
 RUN/budget.json             how long it is to be trained
 RUN/grids.json              grids fitted to it, if any
 RUN/report.html             the page about it
+RUN/autoencoder.safetensors in whose codes it lives, where it does (`runs.latent`)
 RUN/teacher.safetensors     whom it was distilled from, where it was (`runs.distillation`)
 RUN/classifier.safetensors  a classifier of noisy examples, where one was trained (`runs.classifier`)
 """
@@ -23,8 +24,8 @@ from torch import Tensor
 from sfumato.condition import Condition
 from sfumato.errors import ConfigError, RunError
 from sfumato.families.diffusion import Guide
-from sfumato.runs.build import build_scaling
 from sfumato.runs.config import RunConfig, read_config
+from sfumato.runs.latent import open_scaling
 from sfumato.runs.model import DiffusionModel, Wish, build_model, codes, decoded
 from sfumato.runs.sampling import Chunk, Request, label_indices, walk
 from sfumato.train.averaging import load_average
@@ -68,7 +69,7 @@ class Run:
             load_average(module, checkpoint.tensors, name, self.average)
             module.requires_grad_(False).eval().to(device)
         self.model = model.around(sampled)
-        self.scaling = build_scaling(config)
+        self.scaling = open_scaling(config, folder, device)
 
     @classmethod
     def open(
