@@ -1,4 +1,4 @@
-"""Interpolation: ends are exact, an arc keeps lengths and turns evenly; without an arc the way is straight."""
+"""Interpolation: ends are exact, an arc keeps lengths and turns evenly; without an arc it goes straight."""
 
 import math
 
