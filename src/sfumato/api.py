@@ -1,9 +1,14 @@
-"""Python as short as the command line: load data, train, distil, sample."""
+"""Python as short as the command line: load data, train, distil, sample, walk from one example to another."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from sfumato.data.dataset import Dataset
+from sfumato.errors import unknown
+from sfumato.families.interpolation import Way, spherical, straight
 from sfumato.recipes import configure
 from sfumato.runs.distilling import begin_distillation
 from sfumato.runs.fitting import Training, begin_training
@@ -67,3 +72,26 @@ def distill(
 def open_run(folder: str | Path) -> Run:
     """Open a run folder, ready to be sampled."""
     return Run.open(folder)
+
+
+WAYS: dict[str, Way] = {"latent": straight, "spherical": spherical}
+"""Ways from one code to another, by name."""
+PIXELS = "pixels"
+"""The way that asks no model: the average of the examples themselves."""
+
+
+def interpolate(run: Run, a: np.ndarray, b: np.ndarray, steps: int = 11, way: str = "latent") -> np.ndarray:
+    """Return `steps` examples on the way from `a` to `b`, both as the data is: uint8 (C, H, W) or float (D,).
+
+    way: "latent" decodes the straight way between their codes, "spherical" the arc; "pixels" averages them.
+    Raises ConfigError for another way, and for a run that has no codes or no way back from them.
+    """
+    shares = torch.linspace(0, 1, steps)
+    if way == PIXELS:
+        first, last = (torch.from_numpy(np.asarray(end, np.float32)) for end in (a, b))
+        path = straight(first, last, shares).numpy()
+        return path if np.issubdtype(a.dtype, np.floating) else path.round().astype(a.dtype)
+    if way not in WAYS:
+        raise unknown("way of interpolating", way, (*WAYS, PIXELS))
+    codes = torch.from_numpy(run.encode(np.stack([a, b])))
+    return run.decode(WAYS[way](codes[0], codes[1], shares).numpy())
