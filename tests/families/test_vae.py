@@ -233,7 +233,7 @@ def test_measures_tell_the_two_terms_and_the_units_that_say_nothing() -> None:
     each = model.divergence_of_units(x)
     assert each[1] == 0 < UNUSED < each[0]
     assert found["KL (nats)"] == pytest.approx(float(each.sum().detach()))
-    loss = float(model.loss(Batch(x, None), draws).mean())
+    loss = float(model.loss(Batch(x, None), draws).mean().detach())
     assert found["reconstruction (nats)"] + found["KL (nats)"] == pytest.approx(loss)
 
 
@@ -292,6 +292,18 @@ def test_a_label_is_heard_if_it_is_to_be_and_unless_it_is_dropped() -> None:
     assert not torch.equal(told.loss(Batch(x, some), shown), told.loss(Batch(x, other), shown))
     twice = told.draw(2, (1, 8, 8), generator(0, "draws"))
     assert all(torch.equal(twice[name], draws[name]) for name in draws)
+
+
+def test_several_draws_stay_with_their_example_and_its_label() -> None:
+    """Each row alone has the loss it has among others, though all draws pass the decoder in one batch."""
+    model = untrained(replace(PICTURES, classes=3), conditional=True, samples=3)
+    x, condition = torch.rand(3, 1, 8, 8, generator=generator(0, "x")), Condition.of(label=torch.arange(3))
+    draws = model.draw(3, (1, 8, 8), generator(1, "draws"))
+    together = model.loss(Batch(x, condition), draws)
+    for row in range(3):
+        mine = slice(row, row + 1)
+        alone = model.loss(Batch(x[mine], condition[mine]), {name: v[mine] for name, v in draws.items()})
+        torch.testing.assert_close(alone, together[mine], rtol=1e-4, atol=1e-3)
 
 
 def test_other_networks_take_the_player_s_place() -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sfumato.condition import Condition
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Batch, DataFacts, Draws, Player
-from sfumato.families.likelihoods import Likelihood, likelihood
+from sfumato.families.likelihoods import Likelihood, likelihood_for
 from sfumato.nets.folded import FoldedReader, FoldedWriter, grid_of
 from sfumato.nets.quantiser import Quantiser, perplexity
 
@@ -55,14 +55,13 @@ class VQVAE:
         """Build it; raise ConfigError for vectors, and for a decoder that the data is not for."""
         if len(facts.shape) != 3:
             raise ConfigError("a codebook is for maps of pictures, not for vectors: choose family vae")
-        pieces = likelihood(self.decoder, {} if self.std is None else {"std": self.std})
-        pieces.check(facts)
+        observed = likelihood_for(facts, self.decoder, self.std)
         module = QuantisedCodec(
             FoldedReader(facts.shape, self.depth, self.width, self.blocks),
             Quantiser(self.codes, self.depth, self.commitment),
-            FoldedWriter(facts.shape, self.depth, pieces.outputs, self.width, self.blocks),
+            FoldedWriter(facts.shape, self.depth, observed.outputs, self.width, self.blocks),
         )
-        return VectorQuantised(module, pieces, (self.depth, *grid_of(facts.shape)))
+        return VectorQuantised(module, observed, (self.depth, *grid_of(facts.shape)))
 
 
 class QuantisedCodec(nn.Module):
