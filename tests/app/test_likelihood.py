@@ -128,6 +128,7 @@ def test_what_is_measured_is_said(run: Path, capsys) -> None:
     assert "bound: no less than −log P of the bytes" in said
     assert "uniform dequantisation" in said
     assert "random probes" in said
+    assert "learned guidance" not in said
 
 
 def test_a_schedule_that_starts_with_noise_has_no_bound(tmp_path: Path, capsys) -> None:
@@ -136,7 +137,9 @@ def test_a_schedule_that_starts_with_noise_has_no_bound(tmp_path: Path, capsys) 
     assert "bound" not in found
     assert math.isfinite(found["flow"]["total"]["nats"])
     assert call("likelihood", folder, "-n", "2") == 0
-    assert "bound: none, because GeometricVE has noise at t = 0" in " ".join(capsys.readouterr().err.split())
+    said = " ".join(capsys.readouterr().err.split())
+    assert "bound: none, because GeometricVE has noise at t = 0" in said
+    assert "this run learned guidance of 1.5, so it is sharper than its data" in said
     assert call("likelihood", folder, "-n", "2", "--steps", "5") == 2
     assert "GeometricVE makes none" in " ".join(capsys.readouterr().err.split())
 

@@ -21,6 +21,7 @@ from sfumato.data.scaling import Scaling
 from sfumato.diffusion.bound import Chain, bound_terms, starts_at_data
 from sfumato.diffusion.decoder import DiscretisedGaussian
 from sfumato.diffusion.denoiser import NetworkDenoiser
+from sfumato.diffusion.guided_objective import GuidedLoss
 from sfumato.diffusion.likelihood import (
     Dequantised,
     ExactTrace,
@@ -71,6 +72,7 @@ def measure(
     """Measure, print and return both likelihoods of `n` held-out examples."""
     one_process("likelihood")
     refuse_without_likelihood(run)
+    doubt_guided(run)
     length, trace = chain_steps(run, steps), trace_of(run, probes)
     dataset = read_data(source or run.config.data.source, run.config.data.reading)
     examples = held_out(run, dataset, n, seed)
@@ -107,6 +109,16 @@ def refuse_without_likelihood(run: Run) -> None:
         raise ConfigError(
             f"{run.folder} is distilled and has no likelihood: ask the run it was made from, "
             f"{run.diffusion.config.distilled.teacher}."
+        )
+
+
+def doubt_guided(run: Run) -> None:
+    """Say so where the model has learned guidance, which makes it sharper than the data."""
+    objective = run.family.objective
+    if isinstance(objective, GuidedLoss) and objective.guidance > 1:
+        console.print(
+            f"[yellow]note:[/] this run learned guidance of {objective.guidance:g}, so it is sharper than "
+            "its data, which costs likelihood: train one with --set objective=denoising for that of the data"
         )
 
 

@@ -68,11 +68,10 @@ class Distillation:
         )
 
     def with_modules(self, modules: Mapping[str, Callable[..., Tensor]]) -> "Distillation":
-        """Return the same game with other forms of the networks that are trained."""
+        """Return the same game with other forms of the networks that are trained, of those that are named."""
+        of_critic = {PLAYER: modules[CRITIC]} if CRITIC in modules else {}
         return replace(
-            self,
-            student=self.student.with_modules({PLAYER: modules[PLAYER]}),
-            critic=self.critic.with_modules({PLAYER: modules[CRITIC]}),
+            self, student=self.student.with_modules(modules), critic=self.critic.with_modules(of_critic)
         )
 
     def draw(self, rows: int, shape: tuple[int, ...], generator: torch.Generator) -> Draws:

@@ -14,8 +14,8 @@ from sfumato.runs.registry import PIECES
 from sfumato.train.budget import Budget
 
 RECIPES = {
-    "images": "EDM preconditioning on exploding noise, sampled by DPM-Solver++ 2M: the default for pictures",
-    "points": "the same for vectors, with a multilayer perceptron: the default for them",
+    "images": "EDM on exploding noise, guided in training, sampled by UniPC: the default for pictures",
+    "points": "EDM for vectors, with a multilayer perceptron, sampled by Heun: the default for them",
     "ddpm": "noise prediction on linear betas, sampled step by step as in Ho et al. 2020",
     "cosine": "v prediction on the cosine schedule, sampled by DDIM",
     "flow": "rectified flow: velocity prediction on a straight line, sampled by Heun",
