@@ -8,8 +8,8 @@ import torch
 
 from sfumato.app.console import facts_table, output
 from sfumato.app.encoding import as_run_reads, require_way_back
+from sfumato.app.panels import can_draw
 from sfumato.app.pictures import pairs, picture, save_image
-from sfumato.app.reporting import can_draw
 from sfumato.app.scoring import one_process
 from sfumato.errors import ConfigError
 from sfumato.families.autoencoder import LEAST_MSE
