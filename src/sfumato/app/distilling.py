@@ -19,6 +19,6 @@ def distill_run(teacher: Path, out: Path | None, budget: str, steps: int, seed: 
     refuse_taken(folder)
     config = distilled_config(opened, steps, seed)  # refuses what cannot be before the data is read
     dataset = read_data(config.data.source, config.data.reading)
-    taught = opened.config.sampling.steps
+    taught = opened.diffusion.config.sampling.steps
     console.print(f"[bold]{teacher}[/] samples in {taught} steps; its twin in {folder} will in {steps}.")
     carry_out(begin_distillation(opened, folder, limit, steps, seed, (), dataset))

@@ -10,6 +10,7 @@ from sfumato.data.dataset import Dataset
 from sfumato.errors import unknown
 from sfumato.recipes.facts import Facts, data_config
 from sfumato.runs.config import RunConfig, parse_config
+from sfumato.runs.registry import PIECES
 from sfumato.train.budget import Budget
 
 RECIPES = {
@@ -50,11 +51,21 @@ def configure(
     Raises ConfigError for an unknown recipe, key or impossible pair.
     """
     name = recipe or default_recipe(dataset)
-    if name not in RECIPES:
-        raise unknown("recipe", name, RECIPES)
-    make: Callable[[Facts], dict[str, object]] = import_module(
-        f"sfumato.recipes.{name.replace('-', '_')}"
-    ).recipe
     facts = data_config(dataset, budget)
-    tree = {"recipe": name, "seed": seed, **facts.common(), **make(facts)}
+    made = _maker(name)(facts)
+    # A family of its own brings its networks; a diffusion model's network is a piece like its others.
+    network = {} if "family" in made else {"network": facts.network()}
+    tree = {"recipe": name, "seed": seed, **facts.common(), **network, **made}
     return parse_config(tree).with_settings(settings)
+
+
+def _maker(name: str) -> Callable[[Facts], dict[str, object]]:
+    """Return the recipe of a name; a registered family without one of its own is taken with its defaults."""
+    if name in RECIPES:
+        recipe: Callable[[Facts], dict[str, object]] = import_module(
+            f"sfumato.recipes.{name.replace('-', '_')}"
+        ).recipe
+        return recipe
+    if name in PIECES["family"]:
+        return lambda facts: {"family": name}
+    raise unknown("recipe", name, [*RECIPES, *PIECES["family"]])

@@ -68,7 +68,6 @@ class Facts:
         return {
             "data": self.data,
             "scaling": self.scaling,
-            "network": self.network(),
             **self.training(),
         }
 

@@ -24,8 +24,8 @@ def classifier_guide(run: Run, weight: float, interval: tuple[float, float] | No
     weight: 0 is none, 1 is Bayes' rule; interval: the times within which it acts, by default the run's.
     Raises ConfigError for a run without labels, RunError where the classifier is still to be trained.
     """
-    classifier = load_classifier(run.folder, run.config, run.device)
-    acts = interval or run.config.sampling.guidance_interval
+    classifier = load_classifier(run.folder, run.diffusion.config, run.device)
+    acts = interval or run.diffusion.config.sampling.guidance_interval
     return partial(ClassifierGuided, classifier=classifier.log_prob, weight=weight, interval=acts)
 
 
@@ -38,14 +38,14 @@ def weaker_guide(run: Run, weaker: Run, weight: float) -> Guide:
         ("shape", run.config.data.shape, weaker.config.data.shape),
         ("classes", run.classes, weaker.classes),
         ("scaling", run.scaling, weaker.scaling),
-        ("schedule", run.family.denoiser.schedule, weaker.family.denoiser.schedule),
+        ("schedule", run.diffusion.family.denoiser.schedule, weaker.diffusion.family.denoiser.schedule),
     ):
         if own != other:
             raise ConfigError(
                 f"{weaker.folder} cannot guide {run.folder}: its {what} is {other}, not {own}. Choose a run "
                 "on the same data and schedule that is smaller or was trained for less time."
             )
-    return partial(AutoGuided, weaker=weaker.family.denoiser, weight=weight)
+    return partial(AutoGuided, weaker=weaker.diffusion.family.denoiser, weight=weight)
 
 
 def inpaint_guide(run: Run, picture: str | Path, mask: str | Path) -> Guide:

@@ -16,6 +16,7 @@ from sfumato.app.cli.demo import demo
 from sfumato.app.cli.distill import distill
 from sfumato.app.cli.encode import encode
 from sfumato.app.cli.evaluate import evaluate
+from sfumato.app.cli.filters import filters
 from sfumato.app.cli.fit_grid import fit_grid
 from sfumato.app.cli.interpolate import interpolate
 from sfumato.app.cli.likelihood import likelihood
@@ -32,21 +33,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-CODES = (encode, decode, reconstruct, interpolate)
-for verb in (
-    demo,
-    train,
-    sample,
-    distill,
-    classifier,
-    fit_grid,
-    evaluate,
-    likelihood,
-    *CODES,
-    data,
-    recipes,
-    verify,
-):
+VERBS = (
+    *(demo, train, sample, distill, classifier, fit_grid, evaluate, likelihood),
+    *(encode, decode, reconstruct, interpolate),
+    *(data, filters, recipes, verify),
+)
+for verb in VERBS:
     app.command()(verb)
 
 
