@@ -227,6 +227,14 @@ def test_codes_of_another_seed_are_another_run_s(trained: Path, tmp_path: Path, 
     assert "mean nothing to" in " ".join(capsys.readouterr().err.split())
 
 
+def test_options_of_a_family_are_set_on_the_command_line(tmp_path: Path) -> None:
+    options = ("family.latent=[2,4,4]", "family.noise=[0.1,1]", "family.width=16", "training.batch=16")
+    words = [f"--set={option}" for option in options]
+    recipe = ("--recipe", "denoising-autoencoder", "--budget", "2steps")
+    assert call("train", "digits", "--out", tmp_path / "run", *recipe, *words) == 0
+    assert Run.open(tmp_path / "run").encode(whole()[0][:3]).shape == (3, 2, 4, 4)
+
+
 def test_points_are_walked_between_too(tmp_path: Path) -> None:
     folder = tmp_path / "moons"
     words = (
