@@ -1,6 +1,6 @@
 """Codes on their way: from data to a file and back, between two examples, and what is refused."""
 
-from dataclasses import dataclass, replace
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,61 +9,30 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers import digits
+from helpers import TINY, call, digits
 from sfumato.api import interpolate
 from sfumato.app.codes import Codes
 from sfumato.app.encoding import decode_to, encode_to
 from sfumato.app.interpolating import interpolate_to
 from sfumato.app.reconstructing import errors, reconstruct_to
-from sfumato.data.scaling import Pixels
 from sfumato.errors import ConfigError, DataError
-from sfumato.families.agreements import DataFacts
-from sfumato.families.autoencoder import LinearAutoencoder, Reconstructor
-from sfumato.recipes import configure
-from sfumato.runs.config import RunConfig
+from sfumato.runs.run import Run
+
+SMALL = ("--set=family.latent=16", "--set=training.batch=64", "--budget", "20steps")
 
 
-@dataclass(frozen=True)
-class CodingRun:
-    """A run of a linear autoencoder whose matrices are set to the digits' principal components."""
-
-    folder: Path
-    config: RunConfig
-    family: Any
-    average: str = "short"
-    classes: tuple[str, ...] = tuple("0123456789")
-
-    def encode(self, examples: np.ndarray) -> np.ndarray:
-        """Return codes: (B, 16)."""
-        with torch.no_grad():
-            return self.family.encode(Pixels().to_model(torch.from_numpy(examples)), None).numpy()
-
-    def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Return pictures: uint8 (B, 1, 8, 8)."""
-        if codes.shape[1:] != self.family.latent_shape:
-            raise ConfigError(f"codes of shape {codes.shape[1:]}, not {self.family.latent_shape}")
-        with torch.no_grad():
-            return Pixels().to_data(self.family.decode(torch.from_numpy(codes), None)).numpy()
-
-
-def principal(latent: int) -> Reconstructor:
-    train = digits().train
-    x = Pixels().to_model(train.batch(torch.arange(len(train)))[0]).flatten(1)
-    axes = torch.linalg.svd(x - x.mean(0), full_matrices=False)[2][:latent]
-    family = LinearAutoencoder(latent).build(DataFacts((1, 8, 8), bounds=(-1.0, 1.0)))
-    with torch.no_grad():
-        family.module.get_parameter("encoder.matrix.weight").copy_(axes)
-        family.module.get_parameter("decoder.matrix.weight").copy_(axes.T)
-        family.module.get_parameter("decoder.matrix.bias").copy_(x.mean(0) - axes.T @ (axes @ x.mean(0)))
-    return family
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder as the command line makes it."""
+    folder = tmp_path_factory.mktemp("coding") / "run"
+    assert call("train", "digits", "--recipe", "linear-autoencoder", "--out", folder, *SMALL) == 0
+    return folder
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Any:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "checkpoint.safetensors").write_bytes(b"weights")
-    return CodingRun(folder, configure(digits()), principal(16))
+def run(trained: Path, tmp_path: Path) -> Run:
+    """The same run, in a folder of its own."""
+    return Run.open(shutil.copytree(trained, tmp_path / "run"))
 
 
 def whole() -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +41,7 @@ def whole() -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.concatenate([part[place].numpy() for part in parts]) for place in (0, 1))  # type: ignore
 
 
-def test_all_data_is_encoded_with_what_belongs_to_it(run: Any, tmp_path: Path) -> None:
+def test_all_data_is_encoded_with_what_belongs_to_it(run: Run, tmp_path: Path) -> None:
     encode_to(run, None, tmp_path / "codes.npz")
     found, (examples, labels) = Codes.load(tmp_path / "codes.npz"), whole()
     assert np.array_equal(found.labels, labels)  # type: ignore[arg-type]
@@ -82,7 +51,7 @@ def test_all_data_is_encoded_with_what_belongs_to_it(run: Any, tmp_path: Path) -
     assert np.allclose(found.values, run.encode(examples), atol=1e-5)
 
 
-def test_what_was_encoded_is_decoded_to_every_kind_of_file(run: Any, tmp_path: Path) -> None:
+def test_what_was_encoded_is_decoded_to_every_kind_of_file(run: Run, tmp_path: Path) -> None:
     encode_to(run, None, tmp_path / "codes.npz")
     decode_to(run, tmp_path / "codes.npz", tmp_path / "all.npz")
     examples, labels = whole()
@@ -96,38 +65,40 @@ def test_what_was_encoded_is_decoded_to_every_kind_of_file(run: Any, tmp_path: P
     assert Image.open(tmp_path / "some.png").size[0] > 3 * 64
 
 
-def test_other_pictures_are_brought_to_the_run_s_size(run: Any, tmp_path: Path) -> None:
+def test_other_pictures_are_brought_to_the_run_s_size(run: Run, tmp_path: Path) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (10, 20, 30, 3), dtype=np.uint8)
     np.save(tmp_path / "colour.npy", pictures)
     encode_to(run, str(tmp_path / "colour.npy"), tmp_path / "codes.npz")
     assert Codes.load(tmp_path / "codes.npz").values.shape == (10, 16)
 
 
-def test_vectors_do_not_fit_a_run_of_pictures(run: Any, tmp_path: Path) -> None:
+def test_vectors_do_not_fit_a_run_of_pictures(run: Run, tmp_path: Path) -> None:
     np.save(tmp_path / "vectors.npy", np.zeros((10, 64), np.float32))
     with pytest.raises(ConfigError, match="pictures"):
         encode_to(run, str(tmp_path / "vectors.npy"), tmp_path / "codes.npz")
 
 
-def test_codes_are_decoded_by_the_weights_that_made_them_alone(run: Any, tmp_path: Path) -> None:
+def test_codes_are_decoded_by_the_weights_that_made_them_alone(run: Run, tmp_path: Path) -> None:
     encode_to(run, None, tmp_path / "codes.npz")
-    other = replace(run, folder=tmp_path / "other")
-    other.folder.mkdir()
-    (other.folder / "checkpoint.safetensors").write_bytes(b"other weights")
-    with pytest.raises(ConfigError, match=r"codes of .*run, which mean nothing to .*other"):
-        decode_to(other, tmp_path / "codes.npz", tmp_path / "x.png")
-    moved = run.folder.rename(tmp_path / "moved")
-    decode_to(replace(run, folder=moved), tmp_path / "codes.npz", tmp_path / "x.png")
-    (moved / "checkpoint.safetensors").write_bytes(b"later weights")
-    moved.rename(run.folder)
+    moved = Run.open(run.folder.rename(tmp_path / "moved"))
+    decode_to(moved, tmp_path / "codes.npz", tmp_path / "x.png")  # it is still the same run
+    assert call("train", "--resume", "--out", moved.folder, "--budget", "22steps") == 0
+    with pytest.raises(ConfigError, match=r"codes of .*run, which mean nothing to .*moved"):
+        decode_to(Run.open(moved.folder), tmp_path / "codes.npz", tmp_path / "y.png")
+    later = Run.open(moved.folder.rename(run.folder))
     with pytest.raises(ConfigError, match="trained further"):
-        decode_to(run, tmp_path / "codes.npz", tmp_path / "y.png")
-    with pytest.raises(ConfigError, match=r"trained further|mean nothing"):
-        decode_to(replace(run, average="long"), tmp_path / "codes.npz", tmp_path / "y.png")
+        decode_to(later, tmp_path / "codes.npz", tmp_path / "y.png")
     assert not (tmp_path / "y.png").exists()
 
 
-def test_what_is_no_file_of_codes_is_refused(run: Any, tmp_path: Path) -> None:
+def test_another_average_has_other_codes(run: Run, tmp_path: Path) -> None:
+    encode_to(run, None, tmp_path / "codes.npz")
+    other = "long" if run.average != "long" else "short"
+    with pytest.raises(ConfigError, match="another average"):
+        decode_to(Run.open(run.folder, average=other), tmp_path / "codes.npz", tmp_path / "y.png")
+
+
+def test_what_is_no_file_of_codes_is_refused(run: Run, tmp_path: Path) -> None:
     np.savez(tmp_path / "images.npz", images=np.zeros((3, 8, 8), np.uint8))
     np.save(tmp_path / "broken.npy", np.full((3, 16), np.nan))
     np.save(tmp_path / "objects.npy", np.array([{}, {}]), allow_pickle=True)
@@ -151,19 +122,24 @@ def test_what_is_no_file_of_codes_is_refused(run: Any, tmp_path: Path) -> None:
     assert not (tmp_path / "x.gif").exists()
 
 
-def test_a_model_without_codes_says_so(run: Any, tmp_path: Path) -> None:
-    generator = replace(run, family=object())
+def test_a_model_without_codes_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "diffusion"
+    settings = [f"--set={setting}" for setting in TINY]
+    assert call("train", "digits", "--out", folder, "--budget", "2steps", *settings) == 0
+    generator = Run.open(folder)
     for verb in (
         lambda: encode_to(generator, None, tmp_path / "codes.npz"),
         lambda: decode_to(generator, tmp_path / "codes.npz", tmp_path / "x.png"),
         lambda: reconstruct_to(generator, None, 10, 5, tmp_path / "x.png"),
         lambda: interpolate_to(generator, ("0", "1"), 5, tmp_path / "x.png"),
     ):
-        with pytest.raises(ConfigError, match="no codes for examples"):
+        with pytest.raises(ConfigError, match=r"diffusion model.* has no codes.*--recipe autoencoder"):
             verb()
+    with pytest.raises(ConfigError, match="no codes"):
+        interpolate(generator, *whole()[0][:2])
 
 
-def test_reconstructions_are_drawn_and_measured(run: Any, tmp_path: Path, capsys: Any) -> None:
+def test_reconstructions_are_drawn_and_measured(run: Run, tmp_path: Path, capsys: Any) -> None:
     reconstruct_to(run, None, 100, 20, tmp_path / "pairs.png")
     said = capsys.readouterr().out
     assert "peak ratio (dB)" in said
@@ -183,7 +159,7 @@ def test_the_error_is_a_mean_square_of_a_range_of_one() -> None:
 
 
 @pytest.mark.parametrize("way", ["latent", "spherical", "pixels"])
-def test_a_way_begins_and_ends_where_it_should(run: Any, way: str) -> None:
+def test_a_way_begins_and_ends_where_it_should(run: Run, way: str) -> None:
     a, b = whole()[0][:2]
     path = interpolate(run, a, b, steps=7, way=way)
     assert path.shape == (7, 1, 8, 8)
@@ -192,7 +168,7 @@ def test_a_way_begins_and_ends_where_it_should(run: Any, way: str) -> None:
     assert np.array_equal(path[[0, -1]], ends)
 
 
-def test_the_middle_of_the_pixels_is_their_mean_and_of_the_codes_is_decoded(run: Any) -> None:
+def test_the_middle_of_the_pixels_is_their_mean_and_of_the_codes_is_decoded(run: Run) -> None:
     a, b = whole()[0][:2]
     mean = (a.astype(float) + b.astype(float)) / 2
     assert np.abs(interpolate(run, a, b, 3, "pixels")[1] - mean).max() <= 0.5  # rounding to bytes
@@ -200,12 +176,12 @@ def test_the_middle_of_the_pixels_is_their_mean_and_of_the_codes_is_decoded(run:
     assert np.array_equal(interpolate(run, a, b, 3)[1], run.decode(codes.mean(0, keepdims=True))[0])
 
 
-def test_an_unknown_way_is_refused(run: Any) -> None:
+def test_an_unknown_way_is_refused(run: Run) -> None:
     with pytest.raises(ConfigError, match="latent, pixels, spherical"):
         interpolate(run, *whole()[0][:2], way="sphere")
 
 
-def test_ways_are_drawn_from_numbers_and_from_pictures(run: Any, tmp_path: Path) -> None:
+def test_ways_are_drawn_from_numbers_and_from_pictures(run: Run, tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(
         tmp_path / "a.jpg"
     )
@@ -218,12 +194,59 @@ def test_ways_are_drawn_from_numbers_and_from_pictures(run: Any, tmp_path: Path)
 
 
 @pytest.mark.parametrize("end", ["1797", "-1", "nothing.png"])
-def test_ends_that_are_none_are_refused(run: Any, end: str, tmp_path: Path) -> None:
+def test_ends_that_are_none_are_refused(run: Run, end: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="a number from 0 to 1796"):
         interpolate_to(run, ("0", end), 5, tmp_path / "path.png")
 
 
-def test_a_file_that_is_no_picture_is_refused(run: Any, tmp_path: Path) -> None:
+def test_a_file_that_is_no_picture_is_refused(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("no picture")
     with pytest.raises(DataError, match="no picture that can be read"):
         interpolate_to(run, (str(tmp_path / "a.png"), "1"), 5, tmp_path / "path.png")
+
+
+def test_the_verbs_work_on_a_run_that_was_trained(trained: Path, tmp_path: Path) -> None:
+    codes = tmp_path / "codes.npz"
+    assert call("encode", trained, "--out", codes) == 0
+    assert Codes.load(codes).values.shape == (1797, 16)
+    assert call("decode", trained, codes, "--out", tmp_path / "decoded.npz") == 0
+    with np.load(tmp_path / "decoded.npz", allow_pickle=False) as arrays:
+        assert arrays["images"].shape == (1797, 8, 8)
+    assert call("reconstruct", trained, "digits", "-n", "50") == 0
+    assert call("interpolate", trained, "0", "1796", "--steps", "5") == 0
+    assert {"reconstructions.png", "path.png"} <= {path.name for path in trained.iterdir()}
+
+
+def test_codes_of_another_seed_are_another_run_s(trained: Path, tmp_path: Path, capsys: Any) -> None:
+    other = tmp_path / "other"
+    words = ("train", "digits", "--recipe", "linear-autoencoder", "--out", other, "--seed", "1", *SMALL)
+    assert call(*words) == 0
+    assert call("encode", trained, "--out", tmp_path / "codes.npz") == 0
+    capsys.readouterr()
+    assert call("decode", other, tmp_path / "codes.npz", "--out", tmp_path / "x.png") == 2
+    assert "mean nothing to" in " ".join(capsys.readouterr().err.split())
+
+
+def test_options_of_a_family_are_set_on_the_command_line(tmp_path: Path) -> None:
+    options = ("family.latent=[2,4,4]", "family.noise=[0.1,1]", "family.width=16", "training.batch=16")
+    words = [f"--set={option}" for option in options]
+    recipe = ("--recipe", "denoising-autoencoder", "--budget", "2steps")
+    assert call("train", "digits", "--out", tmp_path / "run", *recipe, *words) == 0
+    assert Run.open(tmp_path / "run").encode(whole()[0][:3]).shape == (3, 2, 4, 4)
+
+
+def test_points_are_walked_between_too(tmp_path: Path) -> None:
+    folder = tmp_path / "moons"
+    words = (
+        "--recipe",
+        "autoencoder",
+        "--set=family.latent=1",
+        "--set=family.width=16",
+        "--budget",
+        "20steps",
+    )
+    assert call("train", "moons", "--out", folder, *words) == 0
+    assert call("interpolate", folder, "0", "1") == 0
+    assert call("interpolate", folder, "0", "1", "--out", tmp_path / "path.gif") == 0
+    assert call("reconstruct", folder) == 0
+    assert Image.open(folder / "path.png").size == Image.open(folder / "reconstructions.png").size

@@ -62,6 +62,8 @@ class Codes:
         """Raise ConfigError unless these are codes of `run` as it is now, as far as that is known."""
         if not self.fingerprint or self.fingerprint == fingerprint(run):
             return
+        if self.fingerprint.partition("/")[0] == fingerprint(run).partition("/")[0]:
+            raise ConfigError(f"these codes are of another average of {run.folder}'s weights: encode again.")
         if Path(self.run).resolve() == run.folder.resolve():
             raise ConfigError(
                 f"these codes are from before {run.folder} was trained further: encode the data again."

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from sfumato.app.console import bar, output
 from sfumato.app.outputs import open_writer
 from sfumato.app.scoring import one_process
 from sfumato.app.training import read_data
-from sfumato.data import Dataset, Split
+from sfumato.data import Dataset
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Autoencoder, Encoder
 from sfumato.runs.run import Run
@@ -47,11 +46,11 @@ def decode_to(run: Run, source: Path, path: Path) -> None:
     codes.check(run)
     if path.suffix.lower() == ".gif":
         raise ConfigError("decoding is one step and no film: choose .png, .npz or a folder.")
-    labels = torch.from_numpy(codes.labels) if codes.labels is not None and run.classes else None
+    labels = torch.from_numpy(codes.labels) if codes.labels is not None else None
     # Writers of samples ask how many there are and of which class, and nothing of how they came about.
-    writer = open_writer(path, Request(len(codes.values), 0, labels, cast(Any, None)), run.config.data.shape)
+    writer = open_writer(path, Request(len(codes.values), 0, labels, None), run.config.data.shape)
     try:
-        writer.add(run.decode(codes.values), [])
+        writer.add(run.decode(codes.values, labels if run.classes else None), [])
         writer.close()
     except BaseException:
         writer.abandon()
@@ -63,7 +62,7 @@ def require_codes(run: Run) -> None:
     """Refuse a run whose family knows no codes."""
     if not isinstance(run.family, Encoder):
         raise ConfigError(
-            f"{run.folder} has no codes for examples: encode by an autoencoder, which "
+            f"{run.folder} is {run.model.called}, which has no codes: encode by an autoencoder, which "
             f"'sfumato train {run.config.data.source} --recipe autoencoder' makes."
         )
 
@@ -72,7 +71,9 @@ def require_way_back(run: Run) -> None:
     """Refuse a run whose family cannot make examples of codes."""
     require_codes(run)
     if not isinstance(run.family, Autoencoder):
-        raise ConfigError(f"{run.folder} finds codes, but no way back from them: use an autoencoder's run.")
+        raise ConfigError(
+            f"{run.folder} is {run.model.called}, which has codes but no way back: use an autoencoder's run."
+        )
 
 
 def as_run_reads(run: Run, source: str | None) -> Dataset:
@@ -97,12 +98,7 @@ def _encoded(run: Run, dataset: Dataset) -> Iterator[np.ndarray]:
     with bar() as progress:
         task = progress.add_task("encoding", total=len(dataset.train) + len(dataset.held_out))
         for split in (dataset.train, dataset.held_out):
-            for examples in _parts(split):
-                yield run.encode(examples)
+            for indices in torch.arange(len(split)).split(CHUNK) if len(split) else ():
+                examples, labels = split.batch(indices)
+                yield run.encode(examples, labels if run.classes else None)
                 progress.advance(task, len(examples))
-
-
-def _parts(split: Split) -> Iterator[np.ndarray]:
-    for indices in torch.arange(len(split)).split(CHUNK):
-        if len(indices):
-            yield split.store.take(indices).numpy()

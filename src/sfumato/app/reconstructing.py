@@ -35,8 +35,9 @@ def reconstruct_to(run: Run, source: str | None, n: int, shown: int, path: Path)
     dataset = as_run_reads(run, source)
     split = dataset.held_out if len(dataset.held_out) else dataset.train
     chosen = torch.randperm(len(split), generator=generator(0, "reconstruct"))[:n]
-    originals = split.store.take(chosen).numpy()
-    rebuilt = run.decode(run.encode(originals))
+    examples, labels = split.batch(chosen)
+    said = labels if run.classes else None
+    originals, rebuilt = examples.numpy(), run.decode(run.encode(examples, said), said)
     if originals.ndim == 4:
         save_image(path, pairs(originals[:shown], rebuilt[:shown]))
     else:
