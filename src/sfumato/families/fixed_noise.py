@@ -100,8 +100,8 @@ def hierarchical_bound(
     """Return the terms of the bound on −log p(x) in nats: (K + 1, B), on one path of codes.
 
     First −log p(x | z_1), then a divergence for each of z_1 … z_K; x: (B, ...) of float64 for exact figures.
-    denoiser: the one decoder, asked for x at t = k/K; decoder: the likelihood of x at z_1, whose width is that
-    of the level above, because the last step's own is 0.
+    denoiser: the one decoder, asked for x at t = k/K; decoder: the likelihood of x at z_1, whose width is
+    that of the level above, because the last step's own is 0.
     """
     encoders = NoiseEncoders.of(denoiser.schedule, levels)
     terms = []
