@@ -19,7 +19,7 @@ from torch import Tensor
 from sfumato.condition import Condition
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Batch, DataFacts, Draws, Moment, Player
-from sfumato.families.likelihoods import Likelihood, likelihood
+from sfumato.families.likelihoods import Likelihood, likelihood_for
 from sfumato.families.vae_bounds import (
     Evidence,
     Importance,
@@ -72,16 +72,15 @@ class VAE:
 
     def build(self, facts: DataFacts) -> "VariationalAutoencoder":
         """Build it for pictures or vectors; raise ConfigError for a decoder or labels the data is not for."""
-        pieces = likelihood(self.decoder, {} if self.std is None else {"std": self.std})
-        pieces.check(facts)
+        observed = likelihood_for(facts, self.decoder, self.std)
         if self.conditional and not facts.classes:
             raise ConfigError("this data has no labels to tell the networks: set conditional to false")
         codec = picture_codec if len(facts.shape) == 3 else vector_codec
         classes = facts.classes if self.conditional else 0
-        module = codec(facts.shape, self.latent, pieces.outputs, self.width, self.blocks, classes)
+        module = codec(facts.shape, self.latent, observed.outputs, self.width, self.blocks, classes)
         bound: LowerBound = Evidence(self.free_bits) if self.samples == 1 else Importance()
         return VariationalAutoencoder(
-            module, pieces, bound, self.latent, self.samples, self.beta, self.warmup
+            module, observed, bound, self.latent, self.samples, self.beta, self.warmup
         )
 
 
@@ -130,6 +129,7 @@ class VariationalAutoencoder:
         x = batch.examples.repeat_interleave(self.samples, 0)
         return self.likelihood.log_prob(output, x).unflatten(0, (-1, self.samples)), statistics
 
+    @torch.no_grad()
     def measures(self, batch: Batch, draws: Draws) -> Mapping[str, float]:
         """Return both terms of the evidence bound, and the share of units that say nothing."""
         log_p, statistics = self._reconstruction(batch, draws)
