@@ -1,6 +1,6 @@
 """The way down and the way up between examples and rows of numbers, by a few scales.
 
-A picture is folded into channels at each scale: first so that its finest scale has 7 to 15 pixels a side,
+A picture is folded into channels at each scale: first so that its finest scale has 7 to 14 pixels a side,
 then by halves, and last into a single pixel, where every number may depend on the whole. Vectors are pictures
 of one pixel, so the same networks serve them. Plain blocks of convolutions stand at each scale; at one pixel
 they are a perceptron.
