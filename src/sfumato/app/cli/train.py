@@ -38,6 +38,10 @@ def train(
         int | None, typer.Option(min=0, max=2**62, help="Of weights, order and noise \\[default: 0].")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
+    latent: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Train in the codes of this autoencoder's run."),
+    ] = None,
     size: Size = None,
     channels: Channels = None,
     background: Background = None,
@@ -52,7 +56,7 @@ def train(
     from sfumato.app.training import Wish, resume_run, start_run
 
     reading = {"size": size, "channels": channels, "background": background, "held_out": held_out}
-    wish = Wish(source, out, recipe, tuple(settings or ()), budget, seed, reading)
+    wish = Wish(source, out, recipe, tuple(settings or ()), budget, seed, reading, latent)
     if resume:
         resume_run(wish)
     else:
