@@ -27,6 +27,7 @@ from sfumato.data.dataset import Dataset, Split
 from sfumato.data.scaling import Pixels
 from sfumato.families.agreements import Batch, DataFacts, Design, Trainable
 from sfumato.families.importance import log_likelihood_bound
+from sfumato.families.ladder import LadderVAE
 from sfumato.families.vae import VAE
 from sfumato.randomness import BatchNoise, generator
 from sfumato.train.averaging import Averages
@@ -40,6 +41,7 @@ from sfumato.train.signals import StopRequest
 
 DESIGNS: dict[str, Design] = {
     "vae": VAE(latent=40, decoder="bernoulli", width=96, warmup=0.1),
+    "ladder": LadderVAE(decoder="bernoulli", latents=(16, 2), widths=(32, 80), warmup=0.1),
 }
 SET_ASIDE = 1000
 CPU = torch.device("cpu")
