@@ -235,7 +235,7 @@ def walk(game: AdversarialGame, steps: int, rate: float = 0.1) -> list[float]:
 
 
 def test_the_first_game_spirals_outwards_and_the_default_comes_home() -> None:
-    """Forces across the radius lengthen it at every step; falling at r/2 = 1/4, e⁻¹⁵ of it is left at time 60."""
+    """Forces across the radius lengthen it at every step; falling at r/2 = 1/4, e⁻¹⁵ is left at time 60."""
     away = walk(dirac("saturating", Penalties()), 300)
     assert all(after > before for before, after in pairwise(away))
     assert walk(dirac("relativistic", Penalties(r1=0.25, r2=0.25)), 600)[-1] < 1e-5

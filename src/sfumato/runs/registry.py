@@ -28,7 +28,7 @@ from sfumato.diffusion import (
     weighting,
 )
 from sfumato.errors import ConfigError, unknown
-from sfumato.families import autoencoder, vae, vq_vae
+from sfumato.families import autoencoder, gan, hierarchical, ladder, vae, vq_vae
 from sfumato.runs.networks import MLPShape, UNetShape
 from sfumato.train.muon import Muon
 from sfumato.train.optimiser import AdamW
@@ -44,6 +44,11 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "masked-autoencoder": autoencoder.MaskedAutoencoder,
         "vae": vae.VAE,
         "vq-vae": vq_vae.VQVAE,
+        "hierarchical-vae": hierarchical.PairsVAE,
+        "equal-vae": hierarchical.EqualVAE,
+        "shared-vae": hierarchical.SharedVAE,
+        "ladder-vae": ladder.LadderVAE,
+        "gan": gan.GAN,
     },
     "scaling": {"pixels": Pixels, "standardise": Standardise},
     "network": {"unet": UNetShape, "mlp": MLPShape},

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sfumato.app.cli.options import Background, Channels, HeldOut, Size
+from sfumato.app.cli.options import Background, Channels, HeldOut, Latent, Size
 
 DEFAULT_BUDGET = "5m"
 
@@ -38,10 +38,7 @@ def train(
         int | None, typer.Option(min=0, max=2**62, help="Of weights, order and noise \\[default: 0].")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
-    latent: Annotated[
-        Path | None,
-        typer.Option(metavar="RUN", help="Train in the codes of this autoencoder's run."),
-    ] = None,
+    latent: Latent = None,
     size: Size = None,
     channels: Channels = None,
     background: Background = None,
