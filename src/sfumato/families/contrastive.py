@@ -4,8 +4,8 @@
 
 (Chen et al. 2020, "SimCLR".) What is kept of it is f: the head that the loss looks through forgets what the
 augmentations vary, which later tasks may want, and is left out of the embedding (their section 4.2). The
-temperature is learned, as the log of its inverse, which is capped at 100 (Radford et al. 2021, "CLIP", section
-2.5): uncapped, training may sharpen it without end.
+temperature is learned, as the log of its inverse, which is capped at 100 (Radford et al. 2021, "CLIP",
+section 2.5): uncapped, training may sharpen it without end.
 
 It is an encoder and no generator: nothing leads back from an embedding to a picture.
 """

@@ -73,7 +73,7 @@ class Blurred:
         weights = bell(most * drawn[:, 0], reach).T[..., None, None, None]  # (2·reach + 1, B, 1, 1, 1)
         for dim, pad in ((2, (0, 0, reach, reach)), (3, (reach, reach, 0, 0))):
             long = F.pad(x, pad, mode="replicate")
-            x = sum(w * long.narrow(dim, k, x.shape[dim]) for k, w in enumerate(weights))  # type: ignore[assignment]
+            x = sum(w * long.narrow(dim, k, x.shape[dim]) for k, w in enumerate(weights))
         return x
 
 
