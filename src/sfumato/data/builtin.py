@@ -6,7 +6,7 @@ import numpy as np
 
 from sfumato.data.arrays import found_in_arrays
 from sfumato.data.found import Found
-from sfumato.data.toys import checkerboard, moons, ring, spiral, swiss_roll
+from sfumato.data.toys import checkerboard, grid, moons, ring, spiral, swiss_roll
 
 
 def digits(seed: int) -> Found:
@@ -26,6 +26,7 @@ BUILT_IN: dict[str, Callable[[int], Found]] = {
     "moons": moons,
     "swiss-roll": swiss_roll,
     "ring": ring,
+    "grid": grid,
     "checkerboard": checkerboard,
     "spiral": spiral,
 }

@@ -43,6 +43,18 @@ def ring(seed: int) -> Found:
     return _labelled(_points(radius * angle.cos(), radius * angle.sin(), 0.1, rng), which, names)
 
 
+def grid(seed: int) -> Found:
+    """Twenty-five Gaussians of standard deviation 0.05 at (i, j)/√2 for i, j from −2 to 2; labelled by which.
+
+    Neighbours are 14 standard deviations apart.
+    """
+    rng = generator(seed, "grid")
+    column, row = _choice(5, rng), _choice(5, rng)
+    x, y = (column - 2) / math.sqrt(2), (row - 2) / math.sqrt(2)
+    names = tuple(f"column {place // 5 + 1} row {place % 5 + 1}" for place in range(25))
+    return _labelled(_points(x, y, 0.05, rng), 5 * column + row, names)
+
+
 def checkerboard(seed: int) -> Found:
     """Uniform on the eight cells of a 4 × 4 board over [-2, 2]² whose column and row add to an even one."""
     rng = generator(seed, "checkerboard")
