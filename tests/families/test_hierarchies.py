@@ -323,6 +323,7 @@ def test_labels_are_told_where_asked(design):
         z = noise((2, *family.latent_shape)).double()
         same = torch.allclose(family.decode(z, one), family.decode(z, one.drop_all()))
         assert same is not conditional
+        assert family.classes == (10 if conditional else 0)
 
 
 @every_picture_design
