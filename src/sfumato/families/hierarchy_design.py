@@ -1,4 +1,4 @@
-"""What the designs of all hierarchies have in common: a likelihood, a warm-up, labels, and a network of levels."""
+"""What the designs of all hierarchies share: a likelihood, a warm-up, labels, and a network of levels."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
