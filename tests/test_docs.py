@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from sfumato.data import load_data
 from sfumato.diffusion.exact import ExactDenoiser, gaussian
 from sfumato.diffusion.level import Level
 from sfumato.diffusion.prediction import check, solve
@@ -16,12 +17,15 @@ from sfumato.diffusion.process import corrupt
 from sfumato.diffusion.samplers import sample_frames
 from sfumato.diffusion.schedules import CosineVP, LinearVP
 from sfumato.errors import ConfigError
+from sfumato.families.agreements import Batch
 from sfumato.recipes import RECIPES
 from sfumato.runs.registry import PIECES, register
 
 DOCS = Path(__file__).parents[1] / "docs"
 TEXT = (DOCS / "extending.md").read_text()
-IMPORTS, SCHEDULE, PREDICTION, SAMPLER, USE = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)
+IMPORTS, SCHEDULE, PREDICTION, SAMPLER, USE, FAMILY, USE_FAMILY = re.findall(
+    r"```python\n(.*?)```", TEXT, flags=re.S
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,7 @@ def names() -> dict:
     return found
 
 
-@pytest.mark.parametrize(("block", "most"), [(SCHEDULE, 8), (PREDICTION, 5), (SAMPLER, 15)])
+@pytest.mark.parametrize(("block", "most"), [(SCHEDULE, 8), (PREDICTION, 5), (SAMPLER, 15), (FAMILY, 60)])
 def test_pieces_are_as_short_as_promised(block: str, most: int) -> None:
     assert len([line for line in block.splitlines() if line.strip()]) <= most
 
@@ -90,6 +94,43 @@ def test_a_run_can_be_made_of_them(names: dict, tmp_path: Path) -> None:
         os.chdir(before)
         for kind, name in (("schedule", "late"), ("prediction", "difference"), ("sampler", "midpoint")):
             PIECES[kind].pop(name, None)
+
+
+def test_the_family_learns_by_the_ordinary_commands(tmp_path: Path) -> None:
+    found: dict = {"__name__": "docs"}
+    exec(compile(FAMILY, "extending.md", "exec", dont_inherit=True), found)
+    assert '"20s"' in USE_FAMILY
+    before = os.getcwd()
+    os.chdir(tmp_path)
+    try:
+        exec(
+            compile(USE_FAMILY.replace('"20s"', '"300steps"'), "extending.md", "exec", dont_inherit=True),
+            found,
+        )
+        points, moons = (
+            torch.from_numpy(found["points"]),
+            load_data("moons").train.store.take(torch.arange(1000)),
+        )
+        losses = [
+            row["held_out_loss_average"] for row in found["run"].history if "held_out_loss_average" in row
+        ]
+    finally:
+        os.chdir(before)
+        PIECES["family"].pop("moment-matching", None)
+    assert points.shape == (1000, 2)
+    assert losses[-1] < 0.1 * losses[0]
+    # Mean and spread of two half circles; over 1,000 points chance alone moves them by about 0.03.
+    torch.testing.assert_close(points.mean(0), moons.mean(0), atol=0.1, rtol=0)
+    torch.testing.assert_close(points.std(0), moons.std(0), atol=0.1, rtol=0)
+
+
+def test_the_kernel_mean_distance_of_a_set_to_itself_is_nothing() -> None:
+    found: dict = {"__name__": "docs"}
+    exec(compile(FAMILY, "extending.md", "exec", dont_inherit=True), found)
+    x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
+    family = found["MomentMatcher"](torch.nn.Identity(), 3)
+    # Rounding of distances whose square is near 0 is about 1e-3 in float32, and kernels of 0.1 feel it.
+    assert abs(float(family.loss(Batch(x, None), {"z": x}).mean())) < 1e-4
 
 
 def test_a_name_that_is_taken_is_refused() -> None:

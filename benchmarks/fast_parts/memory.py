@@ -18,7 +18,7 @@ from fast_parts.settings import NotMeasuredError, Settings
 from fast_parts.training import weights_of
 from sfumato.data import Dataset
 from sfumato.recipes import configure
-from sfumato.runs.build import build_family
+from sfumato.runs.build import build_diffusion
 
 SHAPE = (1, 28, 28)
 PICTURES = 1024
@@ -59,7 +59,7 @@ def matched_widths(data: Dataset, weights: int) -> tuple[list[int], int]:
         *widths, last = [8 * max(1, round(width * eighths / 64)) for width in base]
         for tuned in range(max(8, last - 24), last + 32, 8):
             config = configure(data, settings=(f"network.widths={[*widths, tuned]}",))
-            sizes[weights_of(build_family(config).module)] = [*widths, tuned]
+            sizes[weights_of(build_diffusion(config).module)] = [*widths, tuned]
     nearest = min(size for size in sizes if size >= weights)
     return sizes[nearest], nearest
 

@@ -15,6 +15,7 @@ _HOMES = {
     "load_data": "sfumato.data",
     "fit": "sfumato.api",
     "distill": "sfumato.api",
+    "interpolate": "sfumato.api",
     "open_run": "sfumato.api",
     "configure": "sfumato.recipes",
     "register": "sfumato.runs.registry",

@@ -1,12 +1,18 @@
-"""Python as short as the command line: load data, train, distil, sample."""
+"""Python as short as the command line: load data, train, distil, sample, walk from one example to another."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from sfumato.data.dataset import Dataset
+from sfumato.errors import unknown
+from sfumato.families.interpolation import Way, spherical, straight
 from sfumato.recipes import configure
 from sfumato.runs.distilling import begin_distillation
-from sfumato.runs.fitting import Training
+from sfumato.runs.fitting import Training, begin_training
+from sfumato.runs.latent import latent_config
 from sfumato.runs.run import Run
 from sfumato.train.budget import Budget
 from sfumato.train.events import Subscriber
@@ -21,17 +27,19 @@ def fit(
     seed: int = 0,
     settings: Iterable[str] = (),
     listeners: Iterable[Subscriber] = (),
+    latent: Run | None = None,
 ) -> Run:
     """Train a new run on `dataset` into the folder `out` and return it, ready to be sampled.
 
     recipe: one of `sfumato.recipes.RECIPES`, by default what suits the data; budget: such as "90s", "5m" or
-    "2000steps"; settings: "key=value" over the recipe; listeners: called with every event of training.
+    "2000steps"; settings: "key=value" over the recipe; listeners: called with every event of training;
+    latent: an autoencoder's run, in whose codes to train.
     Raises a SfumatoError for anything the caller can put right.
     """
     limit = Budget.parse(budget)
-    config = configure(dataset, recipe, seed, tuple(settings), limit)
-    training = Training(config, dataset, Path(out), limit)
-    training.begin()
+    codes = latent_config(latent, dataset) if latent else None
+    config = configure(dataset, recipe, seed, tuple(settings), limit, codes)
+    training = begin_training(config, dataset, Path(out), limit, latent)
     return _carried_out(training, listeners)
 
 
@@ -64,3 +72,26 @@ def distill(
 def open_run(folder: str | Path) -> Run:
     """Open a run folder, ready to be sampled."""
     return Run.open(folder)
+
+
+WAYS: dict[str, Way] = {"latent": straight, "spherical": spherical}
+"""Ways from one code to another, by name."""
+PIXELS = "pixels"
+"""The way that asks no model: the average of the examples themselves."""
+
+
+def interpolate(run: Run, a: np.ndarray, b: np.ndarray, steps: int = 11, way: str = "latent") -> np.ndarray:
+    """Return `steps` examples on the way from `a` to `b`, both as the data is: uint8 (C, H, W) or float (D,).
+
+    way: "latent" decodes the straight way between their codes, "spherical" the arc; "pixels" averages them.
+    Raises ConfigError for another way, and for a run that has no codes or no way back from them.
+    """
+    shares = torch.linspace(0, 1, steps)
+    if way == PIXELS:
+        first, last = (torch.from_numpy(np.asarray(end, np.float32)) for end in (a, b))
+        path = straight(first, last, shares).numpy()
+        return path if np.issubdtype(a.dtype, np.floating) else path.round().astype(a.dtype)
+    if way not in WAYS:
+        raise unknown("way of interpolating", way, (*WAYS, PIXELS))
+    codes = torch.from_numpy(run.encode(np.stack([a, b])))
+    return run.decode(WAYS[way](codes[0], codes[1], shares).numpy())

@@ -43,3 +43,14 @@ def generator(seed: int, purpose: str, index: int = 0) -> torch.Generator:
     """Return a CPU generator that depends on its three arguments and on nothing else."""
     digest = hashlib.sha256(f"{seed}/{purpose}/{index}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+class BatchNoise:
+    """Noise of one generator for a whole batch, for figures in which no row is asked for alone."""
+
+    def __init__(self, source: torch.Generator) -> None:
+        self._source = source
+
+    def normal(self, shape: Sequence[int]) -> Tensor:
+        """Draw standard normal noise of `shape`."""
+        return torch.randn(*shape, generator=self._source)

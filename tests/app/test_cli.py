@@ -194,6 +194,7 @@ def test_bad_data_is_refused(tmp_path: Path, capsys) -> None:  # type: ignore[no
         (("--set", "sampling.grid.rho=-1"), "rho"),
         (("--set", 'sampling.sampler={"name": "ancestral", "eta": 2}'), "eta must lie between 0"),
         (("--set", "sampling.guidance_interval=[0.5,0.2]"), "guidance interval"),
+        (("--set", "sampling.guidance_interval=[0.2,0.5]"), "set another sampling.guidance"),
         (("--budget", "soon"), "not a budget"),
         (("--size", "4"), "at least 8"),
         (("--background", "blurple"), "blurple"),

@@ -1,5 +1,6 @@
 """Distillation as its users meet it: a run folder like any other, whose one step beats its teacher's."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from helpers import call, exhaust, tiny_training
 from sfumato.errors import ConfigError, RunError
 from sfumato.families.distillation import Distillation
 from sfumato.metrics.frechet import frechet_between
+from sfumato.runs.build import refuse_idle_interval
 from sfumato.runs.distillation import distilled_config
 from sfumato.runs.distilling import begin_distillation
 from sfumato.runs.run import CHECKPOINT, Run
 from sfumato.train.budget import Budget
 from sfumato.train.checkpoint import load
+from sfumato.train.events import Stepped
 from sfumato.train.signals import StopRequest
 
 
@@ -34,6 +37,16 @@ def _distance(images: np.ndarray) -> float:
     data = sfumato.load_data("digits").train
     real, _ = data.batch(torch.arange(len(data)))
     return frechet_between(real.flatten(1).double() / 255, torch.from_numpy(images).flatten(1).double() / 255)
+
+
+def test_the_game_is_played_with_a_short_memory_before_it_is_settled(teacher: Run, tmp_path: Path) -> None:
+    training = begin_distillation(teacher, tmp_path / "run", Budget("steps", 8), 1, 0)
+    groups = [group for rule in training.fit._optimisers.values() for group in rule[0].param_groups]
+    assert [group["betas"] for group in groups] == [(0.5, 0.99)] * 2
+    rates = [event.learning_rate for event in training.events(StopRequest()) if isinstance(event, Stepped)]
+    # Eight of the 20 steps of rise, of which the last three lie in the half that falls.
+    expected = [5e-4 * (step + 1) / 20 * min(1, (8 - step) / 4) for step in range(8)]
+    assert rates == pytest.approx(expected, rel=1e-9)
 
 
 def test_one_step_becomes_as_varied_as_many(teacher: Run, tmp_path: Path) -> None:
@@ -63,6 +76,19 @@ def test_a_distilled_run_is_a_run_like_any_other(teacher: Run, tmp_path: Path, c
     # Its report can be made and it goes on without the teacher's folder.
     assert call("train", "--resume", "--out", out, "--budget", "9steps") == 0
     assert load(out / CHECKPOINT).state["done"]["steps"] == 9  # type: ignore[index]
+
+
+def test_a_teacher_s_guidance_goes_into_its_student_and_is_no_longer_limited(teacher: Run) -> None:
+    guided = copy.copy(teacher)
+    guided.config = teacher.config.with_settings(
+        ("sampling.guidance=2.0", "sampling.guidance_interval=[0.2,0.8]")
+    )
+    config = distilled_config(guided, 1, 0)
+    assert config.distilled is not None
+    assert config.distilled.guidance == pytest.approx(1.4 * 2)
+    refuse_idle_interval(config)
+    with pytest.raises(ConfigError, match=r"sampling\.guidance=1 is none"):
+        refuse_idle_interval(config.with_settings(("sampling.guidance_interval=[0.2,0.8]",)))
 
 
 def test_resumed_is_uninterrupted_bitwise(teacher: Run, tmp_path: Path) -> None:

@@ -1,15 +1,15 @@
 """Guidance on the command line: what is asked for happens, and half a wish is refused in one line."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import helpers
 from helpers import TINY
-from sfumato.app.cli.main import main
+from sfumato.diffusion.thresholding import Dynamic, Static
 
 SETTINGS = [f"--set={setting}" for setting in TINY]
 
@@ -17,13 +17,7 @@ SETTINGS = [f"--set={setting}" for setting in TINY]
 def call(capsys, *words: str | Path) -> tuple[int, str]:  # type: ignore[no-untyped-def]
     """Run the command line in this process; return its exit code and all it said, in one line."""
     capsys.readouterr()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["sfumato", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
+    code = helpers.call(*words)
     said = capsys.readouterr()
     assert "Traceback" not in said.err
     return code, " ".join((said.out + said.err).split())
@@ -32,11 +26,7 @@ def call(capsys, *words: str | Path) -> tuple[int, str]:  # type: ignore[no-unty
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        words = ["sfumato", "train", "digits", "--budget", "20steps", "--out", str(folder), *SETTINGS]
-        patch.setattr(sys, "argv", words)
-        with pytest.raises(SystemExit, match="0"):
-            main()
+    assert helpers.call("train", "digits", "--budget", "20steps", "--out", folder, *SETTINGS) == 0
     return folder
 
 
@@ -76,15 +66,21 @@ def test_scores_are_those_of_the_guided_samples_and_say_so(
     monkeypatch.setenv("SFUMATO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(scoring, "sample_all", remembered)
     evaluate = ("evaluate", run, "-n", "20", "--steps", "2", "--guidance", "2")
-    assert call(capsys, *evaluate, "--guidance-interval", "0.5", "1", "--weaker", run)[0] == 0
+    words = ("--guidance-interval", "0.5", "1", "--weaker", run, "--threshold", "dynamic")
+    assert call(capsys, *evaluate, *words)[0] == 0
     kept = json.loads((run / "scores.json").read_text())
     assert kept["guidance_interval"] == [0.5, 1]
     assert (kept["weaker"], kept["weaker_guidance"], kept["classifier_guidance"]) == (str(run), 2, None)
     assert asked[0].interval == (0.5, 1)
+    assert asked[0].threshold == Dynamic()
+    assert kept["threshold"] == repr(Dynamic())
     [guide] = asked[0].guides
     assert guide.keywords["weight"] == 2
     assert call(capsys, *evaluate)[0] == 0
-    assert json.loads((run / "scores.json").read_text())["weaker"] is None
+    kept = json.loads((run / "scores.json").read_text())
+    assert (kept["weaker"], kept["threshold"]) == (None, repr(Static()))
+    assert call(capsys, *evaluate, "--threshold", "none")[0] == 0
+    assert json.loads((run / "scores.json").read_text())["threshold"] is None
     assert asked[1].guides == ()
 
 

@@ -2,15 +2,13 @@
 
 import json
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from helpers import exhaust, tiny_training
-from sfumato.app.cli.main import main
+from helpers import call, exhaust, tiny_training
 from sfumato.app.likelihood import log_scale, plain_denoiser
 from sfumato.data import load_data
 from sfumato.data.scaling import Standardise
@@ -26,16 +24,6 @@ from sfumato.runs.run import Run
 from sfumato.train.budget import Budget
 
 STEPS = 12
-
-
-def call(*words: str | Path) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["sfumato", *map(str, words)])
-        try:
-            main()
-        except SystemExit as end:
-            return int(end.code or 0)
-    return 0
 
 
 def trained(folder: Path, *settings: str) -> Path:
@@ -140,6 +128,7 @@ def test_what_is_measured_is_said(run: Path, capsys) -> None:
     assert "bound: no less than −log P of the bytes" in said
     assert "uniform dequantisation" in said
     assert "random probes" in said
+    assert "learned guidance" not in said
 
 
 def test_a_schedule_that_starts_with_noise_has_no_bound(tmp_path: Path, capsys) -> None:
@@ -148,7 +137,9 @@ def test_a_schedule_that_starts_with_noise_has_no_bound(tmp_path: Path, capsys) 
     assert "bound" not in found
     assert math.isfinite(found["flow"]["total"]["nats"])
     assert call("likelihood", folder, "-n", "2") == 0
-    assert "bound: none, because GeometricVE has noise at t = 0" in " ".join(capsys.readouterr().err.split())
+    said = " ".join(capsys.readouterr().err.split())
+    assert "bound: none, because GeometricVE has noise at t = 0" in said
+    assert "this run learned guidance of 1.5, so it is sharper than its data" in said
     assert call("likelihood", folder, "-n", "2", "--steps", "5") == 2
     assert "GeometricVE makes none" in " ".join(capsys.readouterr().err.split())
 
@@ -192,6 +183,13 @@ def test_what_cannot_be_is_refused(run: Path, capsys, words, complaint) -> None:
     error = " ".join(capsys.readouterr().err.split())
     assert complaint in error
     assert "Traceback" not in error
+
+
+def test_probes_of_a_trace_that_is_exact_are_refused(points: Path, capsys) -> None:
+    capsys.readouterr()
+    assert call("likelihood", points, "-n", "2", "--probes", "3") == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "computed in full in up to 32 dimensions, and this data has 2: leave --probes out" in error
 
 
 def test_help_shows_an_example(capsys) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from sfumato.app.pictures import film_strip, grid, pairs
 from sfumato.app.plots import loss_curve, running_mean, series, thinned
-from sfumato.app.report import Report, render, write_report
+from sfumato.app.report import Figure, Report, render, write_report
 from sfumato.app.report.settings import groups, text_of
 from sfumato.errors import ConfigError
 
@@ -27,10 +27,12 @@ FULL = Report(
     title="Digits",
     subtitle="A model of small digits.",
     summary=[("Steps", "20,000")],
-    samples=grid(DIGITS),
-    samples_caption="Twenty samples, seed 7.",
-    film_strip=film_strip([DIGITS, DIGITS]),
-    neighbours=pairs(DIGITS, DIGITS),
+    figures=[
+        Figure("samples", "Samples", grid(DIGITS), "Twenty samples, seed 7."),
+        Figure("film", "From noise to picture", film_strip([DIGITS, DIGITS]), "From left to right."),
+    ],
+    evidence=[Figure("neighbours", "Is it copying?", pairs(DIGITS, DIGITS), "Below, the nearest.")],
+    measures=[("KL (nats)", "21.3")],
     history=HISTORY,
     scores=[("Fréchet distance", "12.4 ± 0.3")],
     score_warnings=["Only 1,000 samples."],
@@ -72,7 +74,7 @@ class Page(HTMLParser):
         return [attrs for tag, attrs in self.tags if tag == name]
 
 
-SECTIONS = ["samples", "film", "loss", "scores", "neighbours", "use", "notes", "settings"]
+SECTIONS = ["samples", "film", "loss", "measures", "scores", "neighbours", "use", "notes", "settings"]
 
 
 def test_a_full_report_has_every_section_and_every_word():
@@ -90,11 +92,12 @@ def test_a_full_report_has_every_section_and_every_word():
 @pytest.mark.parametrize(
     ("left_out", "section"),
     [
-        ({"samples": None}, "samples"),
-        ({"film_strip": None}, "film"),
+        ({"figures": FULL.figures[1:]}, "samples"),
+        ({"figures": FULL.figures[:1]}, "film"),
         ({"history": ()}, "loss"),
+        ({"measures": ()}, "measures"),
         ({"scores": None, "score_warnings": ()}, "scores"),
-        ({"neighbours": None}, "neighbours"),
+        ({"evidence": ()}, "neighbours"),
         ({"commands": (), "python_snippet": ""}, "use"),
         ({"notes": ()}, "notes"),
         ({"config": {}}, "settings"),
@@ -115,6 +118,8 @@ def test_every_word_of_a_user_is_escaped():
     evil = '<script>alert("1")</script>&'
     plain = {
         "summary": [(evil, evil)],
+        "figures": [Figure("samples", evil, grid(DIGITS), evil)],
+        "measures": [(evil, evil)],
         "scores": [(evil, evil)],
         "score_warnings": [evil],
         "commands": [(evil, evil)],
@@ -124,8 +129,8 @@ def test_every_word_of_a_user_is_escaped():
     words = {field.name: evil for field in fields(Report) if field.type in (str, "str")}
     page = Page(render(replace(FULL, **words, **plain)))
     assert page.all("script") == []
-    # Twice each: summary, scores, commands; three in the nested settings; then the rest.
-    assert page.text.count(evil) >= 2 * 3 + 4 + 2 + len(words)
+    # Twice each: summary, figure, measures, scores, commands; four in the nested settings; then the rest.
+    assert page.text.count(evil) >= 2 * 5 + 4 + 2 + len(words)
     assert evil in page.all("img")[0]["alt"]
 
 
@@ -144,7 +149,9 @@ def test_the_page_asks_nothing_of_the_network():
 def test_pictures_are_embedded_exactly_and_described():
     shown = Page(render(FULL)).all("img")
     assert len(shown) == 3
-    for image, given in zip(shown, (FULL.samples, FULL.film_strip, FULL.neighbours), strict=True):
+    for image, given in zip(
+        shown, (figure.picture for figure in (*FULL.figures, *FULL.evidence)), strict=True
+    ):
         assert len(image["alt"]) > 20
         kind, _, data = image["src"].partition(",")
         seen = Image.open(io.BytesIO(base64.b64decode(data)))
@@ -154,10 +161,14 @@ def test_pictures_are_embedded_exactly_and_described():
 
 
 def test_a_picture_in_equal_channels_is_embedded_as_grey_and_a_heavy_one_as_jpeg():
-    twice = [replace(Report("x"), samples=picture) for picture in (FULL.samples, FULL.samples.convert("RGB"))]
+    grey = FULL.figures[0]
+    twice = [
+        replace(Report("x"), figures=[replace(grey, picture=shown)])
+        for shown in (grey.picture, grey.picture.convert("RGB"))
+    ]
     assert render(twice[0]) == render(twice[1])
     heavy = grid(RNG.integers(0, 256, (16, 3, 128, 128), dtype=np.uint8))
-    page = render(replace(FULL, samples=heavy))
+    page = render(replace(FULL, figures=[replace(grey, picture=heavy)]))
     assert "data:image/jpeg;base64" in page
     assert len(page) < 1_500_000
 

@@ -1,28 +1,21 @@
 """`sfumato verify` as its users meet it: a table, JSON, exit codes, pictures."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import helpers
 from sfumato.app import lecture_plots
-from sfumato.app.cli.main import main
 from sfumato.verify import run
 from sfumato.verify.law import Finding, Subject
 
 
 def call(*words: str | Path) -> int:
-    """Run the command line in this process and return its exit code."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["sfumato", "verify", *map(str, words)])
-        try:
-            main()
-        except SystemExit as end:
-            return int(end.code or 0)
-    return 0
+    """Run `sfumato verify` in this process and return its exit code."""
+    return helpers.call("verify", *words)
 
 
 def test_the_table_of_a_sampler(capsys):

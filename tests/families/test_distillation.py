@@ -124,6 +124,25 @@ def test_the_critic_learns_the_student_s_mean() -> None:
     assert game.student.module.shift.grad is None
 
 
+def test_the_critic_is_ahead_of_the_student_and_follows_to_the_end() -> None:
+    student, critic = _game(0.5, Gaussian(0.0, 1.0)).players()
+    assert critic.pace * critic.floor > 0
+    assert critic.pace > student.pace
+    assert student.floor == 0
+
+
+def test_players_that_are_not_named_keep_their_networks() -> None:
+    game, other = _game(0.5, Gaussian(0.0, 1.0)), Gaussian(3.0, 1.0)
+
+    def networks(of: Distillation) -> list[object]:
+        return [one.denoiser.network for one in (of.student, of.critic, of.teacher)]
+
+    student, critic, teacher = networks(game)
+    assert networks(game.with_modules({})) == [student, critic, teacher]
+    assert networks(game.with_modules({"denoiser": other})) == [other, critic, teacher]
+    assert networks(game.with_modules({"critic": other})) == [student, other, teacher]
+
+
 def test_a_later_step_is_asked_on_the_student_s_own_noised_sample() -> None:
     game = replace(_game(0.5, Gaussian(0.0, 1.0)), at=(1.0, 0.4))
     draws = {n: v.double() for n, v in game.draw(4, (1,), torch.Generator().manual_seed(0)).items()}

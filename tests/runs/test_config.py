@@ -14,7 +14,7 @@ from sfumato.diffusion.times import Steps
 from sfumato.diffusion.weighting import InNoise
 from sfumato.errors import ConfigError, RunError
 from sfumato.recipes import RECIPES, configure
-from sfumato.runs.build import build_family, build_sampling
+from sfumato.runs.build import build_diffusion, build_sampling
 from sfumato.runs.config import parse_config, read_config
 from sfumato.runs.registry import PIECES, build, complete
 
@@ -23,7 +23,7 @@ from sfumato.runs.registry import PIECES, build, complete
 def test_every_recipe_builds_on_pictures_and_points(recipe: str) -> None:
     for source in ("digits", "moons"):
         config = configure(sfumato.load_data(source), recipe)
-        assert build_family(config).module is not None
+        assert build_diffusion(config).module is not None
         assert parse_config(json.loads(config.to_json())) == config
 
 
@@ -67,7 +67,7 @@ def test_every_piece_has_a_complete_spec_or_names_what_it_needs(kind: str, name:
 )
 def test_a_bad_setting_is_named(setting: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        build_family(configure(digits(), settings=(setting,)))
+        build_diffusion(configure(digits(), settings=(setting,)))
 
 
 FALLS_NOT = 'sampling.grid={"name": "fitted", "at": [1, 0.5, 0.6, 0]}'
@@ -94,7 +94,7 @@ def test_what_cannot_work_is_refused_where_it_is_built(
 ) -> None:
     def build_all() -> None:
         config = configure(sfumato.load_data(source), recipe, settings=settings)
-        build_sampling(config, build_family(config))
+        build_sampling(config, build_diffusion(config))
 
     with pytest.raises(ConfigError, match=words) as caught:
         build_all()
@@ -109,19 +109,19 @@ def test_a_piece_named_alone_takes_its_own_defaults() -> None:
 def test_noise_prediction_where_nothing_is_left_of_the_signal_is_refused() -> None:
     for schedule in ("cosine", "flow"):
         with pytest.raises(ConfigError, match=r"Noise prediction cannot be used.*alpha = 0.*'v'"):
-            build_family(configure(digits(), settings=(f"schedule={schedule}", "prediction=noise")))
+            build_diffusion(configure(digits(), settings=(f"schedule={schedule}", "prediction=noise")))
 
 
 def test_a_network_for_other_data_is_refused() -> None:
     with pytest.raises(ConfigError, match="for vectors"):
-        build_family(configure(digits(), settings=("network=mlp",)))
+        build_diffusion(configure(digits(), settings=("network=mlp",)))
     with pytest.raises(ConfigError, match="or more"):
-        build_family(configure(digits(), settings=("network.fold=4",)))
+        build_diffusion(configure(digits(), settings=("network.fold=4",)))
 
 
 def test_the_measured_deviation_reaches_every_piece_that_asks() -> None:
     config = configure(digits())
-    family = build_family(config)
+    family = build_diffusion(config)
     assert family.denoiser.prediction.sigma_data == config.data.std  # type: ignore[attr-defined]
     assert family.objective.weighting.sigma_data == config.data.std  # type: ignore[attr-defined]
     assert family.denoiser.view.sigma_data == config.data.std
@@ -130,10 +130,10 @@ def test_the_measured_deviation_reaches_every_piece_that_asks() -> None:
 def test_initial_weights_depend_on_the_seed_alone() -> None:
     import torch
 
-    first = build_family(configure(digits(), seed=4)).module.stem.weight  # type: ignore[union-attr]
+    first = build_diffusion(configure(digits(), seed=4)).module.stem.weight  # type: ignore[union-attr]
     torch.rand(3)
-    again = build_family(configure(digits(), seed=4)).module.stem.weight  # type: ignore[union-attr]
-    other = build_family(configure(digits(), seed=5)).module.stem.weight  # type: ignore[union-attr]
+    again = build_diffusion(configure(digits(), seed=4)).module.stem.weight  # type: ignore[union-attr]
+    other = build_diffusion(configure(digits(), seed=5)).module.stem.weight  # type: ignore[union-attr]
     assert torch.equal(first, again)  # type: ignore[arg-type]
     assert not torch.equal(first, other)  # type: ignore[arg-type]
 

@@ -18,7 +18,7 @@ from sfumato.families.diffusion import Diffusion
 from sfumato.families.distillation import Distillation
 from sfumato.randomness import SeededNoise, generator
 from sfumato.recipes import RECIPES, configure
-from sfumato.runs.build import build_context, build_family, build_sampling
+from sfumato.runs.build import build_context, build_diffusion, build_sampling
 from sfumato.runs.config import RunConfig
 from sfumato.runs.registry import PIECES
 from sfumato.train.muon import Muon
@@ -33,7 +33,7 @@ WAITING = {"adaptive-ode"}
 
 def built(recipe: str, *settings: str) -> tuple[RunConfig, Diffusion]:
     config = configure(digits(), recipe, settings=(*TINY, *settings))
-    family = build_family(config)
+    family = build_diffusion(config)
     family.module.to(META)
     return config, family
 

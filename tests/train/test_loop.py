@@ -1,19 +1,23 @@
-"""The fit loop: what stops it, and that processes add up."""
+"""The fit loop: what stops it, how fast each player moves, and that processes add up."""
 
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 
 from helpers import TINY, exhaust, tiny_training
 from sfumato.errors import ConfigError
+from sfumato.families.agreements import Batch, Draws, Player
 from sfumato.runs.run import CHECKPOINT, Run
 from sfumato.train.budget import Budget, Done
 from sfumato.train.checkpoint import load
 from sfumato.train.compiling import disagreement
 from sfumato.train.events import Ended, HeldOut, Notice, Stepped
-from sfumato.train.loop import TrainingDivergedError
-from sfumato.train.optimiser import learning_rate_scale
+from sfumato.train.loop import Fit, FitSettings, TrainingDivergedError
+from sfumato.train.optimiser import AdamW, learning_rate_scale
 from sfumato.train.order import Order
 from sfumato.train.signals import StopRequest
 
@@ -99,6 +103,60 @@ def test_the_learning_rate_rises_and_ends_at_zero() -> None:
     assert learning_rate_scale(1000, 1.0, 10) == pytest.approx(0)
 
 
+@pytest.mark.parametrize(
+    ("progress", "scale"), [(0.0, 1), (0.5, 1), (0.75, 0.5), (0.875, 0.25), (0.95, 0.2), (1.0, 0.2)]
+)
+def test_the_learning_rate_may_stay_at_its_peak_and_above_a_floor(progress: float, scale: float) -> None:
+    # Each is exact: all numbers but the floor are sums of powers of two, and the floor is only compared.
+    assert learning_rate_scale(100, progress, 10, flat=0.5, floor=0.2) == scale
+    assert learning_rate_scale(4, progress, 10, flat=0.5, floor=0.2) == 0.5 * scale
+    without = learning_rate_scale(100, progress, 10, flat=0.5)
+    assert without == scale if scale > 0.2 else without < 0.2
+
+
+class _Pair:
+    """Two players of one weight each, whose loss falls by 1 with every 1 of it."""
+
+    def __init__(self) -> None:
+        self.modules = {name: torch.nn.Linear(1, 1, bias=False) for name in ("one", "other")}
+
+    def players(self) -> tuple[Player, ...]:
+        def loss(module: torch.nn.Linear, batch: Batch, draws: Draws) -> torch.Tensor:
+            return -module.weight.expand(len(batch.examples), 1).squeeze(1)
+
+        one, other = self.modules.values()
+        return (
+            Player("one", one, partial(loss, one)),
+            Player("other", other, partial(loss, other), pace=2.0, floor=0.6),
+        )
+
+    def draw(self, rows: int, shape: tuple[int, ...], generator: torch.Generator) -> Draws:
+        return {}
+
+    def with_modules(self, modules: object) -> "_Pair":
+        return self
+
+
+def test_each_player_follows_the_schedule_at_its_pace_and_above_its_floor() -> None:
+    pair, steps, peak = _Pair(), 8, 0.5
+    settings = FitSettings(8, AdamW(weight_decay=0.0), peak, 2, 1.0, seed=0, precision="fp32", flat=0.5)
+    batch = Batch(torch.zeros(8, 1), None)
+    fit = Fit(pair, 8, lambda indices: batch, (1,), settings, Accelerator(cpu=True))
+    weights = {name: [module.weight.item()] for name, module in pair.modules.items()}
+    rates = []
+    for event in fit.run(Budget("steps", steps), StopRequest()):
+        if isinstance(event, Stepped):
+            rates.append(event.learning_rate)
+            for name, module in pair.modules.items():
+                weights[name].append(module.weight.item())
+    scales = [0.5, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+    assert rates == [peak * scale for scale in scales]
+    for name, factors in (("one", scales), ("other", [1, 2, 2, 2, 2, 1.5, 1.2, 1.2])):
+        moves = [after - before for before, after in pairwise(weights[name])]
+        # Adam moves by its rate where the gradient is always the same; float32 holds a weight of 7 to 5e-7.
+        assert moves == pytest.approx([peak * factor for factor in factors], abs=5e-6)
+
+
 def test_a_compiled_network_that_disagrees_is_found_out() -> None:
     module = torch.nn.Linear(3, 1)
     x = torch.ones(4, 3)
@@ -136,8 +194,6 @@ def test_compiled_training_follows_plain_training(tmp_path: Path) -> None:
 def test_a_batch_that_processes_cannot_share_is_refused(tmp_path: Path) -> None:
     training = tiny_training(tmp_path / "run", 5)
     accelerator = type("Fake", (), {"num_processes": 3, "device": torch.device("cpu")})()
-    from sfumato.train.loop import Fit
-
     with pytest.raises(ConfigError, match="16 cannot be shared by 3"):
         Fit(training.family, 10, lambda i: None, (1, 8, 8), training.fit.settings, accelerator)  # type: ignore
     assert TINY[2] == "training.batch=16"

@@ -98,7 +98,21 @@ def test_a_network_without_matrices_is_adamw_s_alone() -> None:
     assert len(Muon().build(nn.Linear(4, 4))) == 1
 
 
-@pytest.mark.parametrize("wrong", [{"momentum": 1.0}, {"weight_decay": -0.1}])
-def test_what_cannot_be_is_refused(wrong: dict[str, float]) -> None:
+@pytest.mark.parametrize("rule", [AdamW, Muon])
+@pytest.mark.parametrize("wrong", [{"momentum": 1.0}, {"momentum": -0.1}, {"weight_decay": -0.1}])
+def test_what_cannot_be_is_refused(rule: type[AdamW | Muon], wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
-        Muon(**wrong)
+        rule(**wrong)
+
+
+def test_adamw_keeps_of_past_gradients_what_it_is_told() -> None:
+    for rule, kept in ((AdamW(), 0.9), (AdamW(momentum=0.5), 0.5)):
+        layer = nn.Linear(1, 1, bias=False)
+        (optimiser,) = rule.build(layer)
+        for gradient in (1.0, -3.0):
+            layer.weight.grad = torch.full_like(layer.weight, gradient)
+            take_step((optimiser,), 0.01)
+        # m ← beta1·m + (1 − beta1)·g and v ← 0.99·v + 0.01·g², twice from 0; in float32.
+        state = optimiser.state[layer.weight]
+        assert float(state["exp_avg"]) == pytest.approx((1 - kept) * (kept * 1 - 3), rel=1e-6)
+        assert float(state["exp_avg_sq"]) == pytest.approx(0.01 * (0.99 * 1 + 9), rel=1e-6)

@@ -6,9 +6,9 @@ from sfumato.app.console import clock, console, output
 from sfumato.app.scoring import one_process
 from sfumato.app.training import read_data
 from sfumato.app.training_bar import TrainingBar
-from sfumato.errors import RunError
+from sfumato.errors import ConfigError, RunError
 from sfumato.runs.classifier import ClassifierTraining, build_classifier
-from sfumato.runs.config import read_config
+from sfumato.runs.config import DiffusionConfig, read_config
 from sfumato.runs.run import CONFIG
 from sfumato.train.budget import Budget
 from sfumato.train.signals import stop_on_signal
@@ -24,6 +24,8 @@ def train_classifier(folder: Path, budget: str, seed: int) -> None:
     if not folder.is_dir():
         raise RunError(f"there is no run folder '{folder}': 'sfumato train DATA --out {folder}' makes one.")
     config = read_config(folder / CONFIG)
+    if not isinstance(config, DiffusionConfig):
+        raise ConfigError(f"{folder} is no diffusion model: only such a model is led by a classifier.")
     build_classifier(config)  # refuses a run without labels before its data is read
     dataset = read_data(config.data.source, config.data.reading)
     if dataset.content_hash != config.data.content_hash:

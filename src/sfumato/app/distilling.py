@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sfumato.app.console import console
 from sfumato.app.scoring import one_process
-from sfumato.app.training import carry_out, read_data, refuse_taken
+from sfumato.app.training import carry_out, read_data, refuse_at_once
 from sfumato.runs.distillation import distilled_config
 from sfumato.runs.distilling import begin_distillation
 from sfumato.runs.run import Run
@@ -16,9 +16,9 @@ def distill_run(teacher: Path, out: Path | None, budget: str, steps: int, seed: 
     one_process("distill")
     limit, opened = Budget.parse(budget), Run.open(teacher)
     folder = out or teacher.with_name(f"{teacher.name}-{steps}-step")
-    refuse_taken(folder)
+    refuse_at_once(folder)
     config = distilled_config(opened, steps, seed)  # refuses what cannot be before the data is read
     dataset = read_data(config.data.source, config.data.reading)
-    taught = opened.config.sampling.steps
+    taught = opened.diffusion.config.sampling.steps
     console.print(f"[bold]{teacher}[/] samples in {taught} steps; its twin in {folder} will in {steps}.")
     carry_out(begin_distillation(opened, folder, limit, steps, seed, (), dataset))

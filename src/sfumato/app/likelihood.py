@@ -21,7 +21,15 @@ from sfumato.data.scaling import Scaling
 from sfumato.diffusion.bound import Chain, bound_terms, starts_at_data
 from sfumato.diffusion.decoder import DiscretisedGaussian
 from sfumato.diffusion.denoiser import NetworkDenoiser
-from sfumato.diffusion.likelihood import Dequantised, ExactTrace, FlowLikelihood, Hutchinson, LogLikelihood
+from sfumato.diffusion.guided_objective import GuidedLoss
+from sfumato.diffusion.likelihood import (
+    Dequantised,
+    ExactTrace,
+    FlowLikelihood,
+    Hutchinson,
+    LogLikelihood,
+    Trace,
+)
 from sfumato.diffusion.times import StepDensity
 from sfumato.errors import ConfigError, DataError
 from sfumato.randomness import SeededNoise, generator
@@ -59,12 +67,13 @@ class Examples:
 
 
 def measure(
-    run: Run, source: str | None, n: int, steps: int | None, probes: int, seed: int, as_json: bool
+    run: Run, source: str | None, n: int, steps: int | None, probes: int | None, seed: int, as_json: bool
 ) -> dict[str, Any]:
     """Measure, print and return both likelihoods of `n` held-out examples."""
     one_process("likelihood")
-    refuse_distilled(run)
-    length = chain_steps(run, steps)
+    refuse_without_likelihood(run)
+    doubt_guided(run)
+    length, trace = chain_steps(run, steps), trace_of(run, probes)
     dataset = read_data(source or run.config.data.source, run.config.data.reading)
     examples = held_out(run, dataset, n, seed)
     result: dict[str, Any] = {
@@ -76,9 +85,9 @@ def measure(
         "labels_given": examples.condition is not None,
         "seed": seed,
     }
-    if starts_at_data(run.family.denoiser.schedule):
+    if starts_at_data(run.diffusion.family.denoiser.schedule):
         result["bound"] = measure_bound(run, examples, length)
-    result["flow"] = measure_flow(run, examples, probes)
+    result["flow"] = measure_flow(run, examples, trace)
     if as_json:
         print(json.dumps(result, indent=2))
     else:
@@ -86,12 +95,30 @@ def measure(
     return result
 
 
-def refuse_distilled(run: Run) -> None:
-    """Refuse a generator of few steps: it knows the levels it is asked at, and a likelihood needs all."""
-    if run.config.distilled is not None:
+def refuse_without_likelihood(run: Run) -> None:
+    """Refuse a generator of few steps: it knows the levels it is asked at, and a likelihood needs all.
+
+    And a model of codes, whose density is not that of the pictures they stand for.
+    """
+    if run.config.latent is not None:
+        raise ConfigError(
+            f"{run.folder} lives in the codes of {run.config.latent.run}, and has no likelihood of pictures: "
+            "ask a run that was trained on the pictures themselves."
+        )
+    if run.diffusion.config.distilled is not None:
         raise ConfigError(
             f"{run.folder} is distilled and has no likelihood: ask the run it was made from, "
-            f"{run.config.distilled.teacher}."
+            f"{run.diffusion.config.distilled.teacher}."
+        )
+
+
+def doubt_guided(run: Run) -> None:
+    """Say so where the model has learned guidance, which makes it sharper than the data."""
+    objective = run.family.objective
+    if isinstance(objective, GuidedLoss) and objective.guidance > 1:
+        console.print(
+            f"[yellow]note:[/] this run learned guidance of {objective.guidance:g}, so it is sharper than "
+            "its data, which costs likelihood: train one with --set objective=denoising for that of the data"
         )
 
 
@@ -100,7 +127,7 @@ def chain_steps(run: Run, wanted: int | None) -> int:
 
     Raises ConfigError for steps where there is no chain, or shorter than any the network was trained on.
     """
-    times, schedule = run.family.times, run.family.denoiser.schedule
+    times, schedule = run.diffusion.family.times, run.diffusion.family.denoiser.schedule
     if wanted is not None and not starts_at_data(schedule):
         raise ConfigError(
             f"--steps is the length of the bound's chain, and {type(schedule).__name__} makes none, because "
@@ -115,6 +142,22 @@ def chain_steps(run: Run, wanted: int | None) -> int:
             f"at most {max(finest, usual):,} steps."
         )
     return wanted or usual
+
+
+def trace_of(run: Run, probes: int | None) -> Trace:
+    """Return how the flow's trace is computed: in full, or in many dimensions by so many random probes.
+
+    Raises ConfigError for probes where none are needed.
+    """
+    size = math.prod(run.config.data.shape)
+    if size > EXACT_UP_TO:
+        return Hutchinson(probes or 1)
+    if probes is not None:
+        raise ConfigError(
+            f"--probes counts random probes of the flow's trace, which is computed in full in up to "
+            f"{EXACT_UP_TO} dimensions, and this data has {size}: leave --probes out."
+        )
+    return ExactTrace()
 
 
 def held_out(run: Run, dataset: Dataset, n: int, seed: int) -> Examples:
@@ -152,13 +195,13 @@ def log_scale(scaling: Scaling, values: Tensor) -> float:
 
 def plain_denoiser(run: Run) -> NetworkDenoiser:
     """Return the run's denoiser around its bare network, which runs in float32 and lets gradients through."""
-    return replace(run.family.denoiser, network=run.family.module)
+    return replace(run.diffusion.family.denoiser, network=run.diffusion.family.module)
 
 
 def measure_bound(run: Run, examples: Examples, steps: int) -> dict[str, Any]:
     """Return the bound's terms, with the standard error of their sum over examples."""
     denoiser, parts = plain_denoiser(run), []
-    chain = Chain(denoiser.schedule, steps, denoiser.variance, build_decoder(run.scaling))
+    chain = Chain(denoiser.schedule, steps, denoiser.variance, build_decoder(run.scaling.bounds))
     with bar() as progress, torch.no_grad():
         task = progress.add_task("the bound", total=len(examples.values) * steps)
         for values, noise, condition in examples.chunks():
@@ -177,12 +220,9 @@ def measure_bound(run: Run, examples: Examples, steps: int) -> dict[str, Any]:
     return {**facts, **{name: summary(nats, size) for name, nats in named.items()}}
 
 
-def measure_flow(run: Run, examples: Examples, probes: int) -> dict[str, Any]:
+def measure_flow(run: Run, examples: Examples, trace: Trace) -> dict[str, Any]:
     """Return −log p under the probability-flow ODE, dequantised where the data is rounded."""
-    denoiser, decoder = plain_denoiser(run), build_decoder(run.scaling)
-    size = examples.values[0].numel()
-    exact = size <= EXACT_UP_TO
-    trace = ExactTrace() if exact else Hutchinson(probes)
+    denoiser, decoder = plain_denoiser(run), build_decoder(run.scaling.bounds)
     density = FlowLikelihood(trace, rtol=TOLERANCE, atol=TOLERANCE)
     rounded = isinstance(decoder, DiscretisedGaussian)
     find = Dequantised(density, decoder.width) if isinstance(decoder, DiscretisedGaussian) else density
@@ -195,10 +235,10 @@ def measure_flow(run: Run, examples: Examples, probes: int) -> dict[str, Any]:
     nats = -torch.cat([each.log_prob.cpu().double() for each in found]) + examples.scale
     start = denoiser.schedule.level(denoiser.schedule.t_min)
     return {
-        "total": summary(nats, size),
+        "total": summary(nats, examples.values[0].numel()),
         "dequantised": rounded,
-        "trace": "exact" if exact else "hutchinson",
-        "probes": None if exact else probes,
+        "trace": "hutchinson" if isinstance(trace, Hutchinson) else "exact",
+        "probes": trace.probes if isinstance(trace, Hutchinson) else None,
         "tolerance": TOLERANCE,
         "start": float(start.t),
         "start_noise": float(start.sigma / start.alpha),
@@ -248,8 +288,8 @@ def show(run: Run, result: dict[str, Any]) -> None:
         )
     else:
         console.print(
-            f"bound: none, because {type(run.family.denoiser.schedule).__name__} has noise at t = 0, so its "
-            "chain does not start at the data"
+            f"bound: none, because {type(run.diffusion.family.denoiser.schedule).__name__} has noise at "
+            "t = 0, so its chain does not start at the data"
         )
     limits = [f"to a tolerance of {flow['tolerance']:g}"]
     if flow["trace"] != "exact":

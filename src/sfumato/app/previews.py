@@ -1,5 +1,7 @@
 """Previews on the way: samples of the averaged weights above, of the latest weights below.
 
+An autoencoder shows held-out examples as it sees them instead, and what only encodes shows nothing.
+
 Both are shown because either can be the better one early in training, and a broken average is seen at once.
 """
 
@@ -7,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sfumato.app.panels import can_draw
 from sfumato.app.pictures import picture, save_image
-from sfumato.app.reporting import can_draw
 from sfumato.runs.fitting import Training
 from sfumato.train.events import Ended, Event, Stepped
 
@@ -33,7 +35,11 @@ class Previews:
             self._draw(event.done.steps)
 
     def _draw(self, step: int) -> None:
-        shown = np.concatenate([self._training.preview(which, SAMPLES) for which in ("average", "raw")])
+        rows = [self._training.preview(which, SAMPLES) for which in ("average", "raw")]
+        drawn = [row for row in rows if row is not None]
+        if not drawn:
+            return
+        shown = np.concatenate(drawn)
         folder = self._training.folder / "previews"
         folder.mkdir(exist_ok=True)
         save_image(Path(folder / f"step-{step:07d}.png"), picture(shown, columns=10))

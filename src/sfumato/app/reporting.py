@@ -2,38 +2,32 @@
 
 from datetime import date
 
-import numpy as np
-import torch
-from PIL import Image
+from torch import nn
 
 from sfumato import __version__
 from sfumato.app.console import clock
-from sfumato.app.pictures import film_strip, pairs, picture
+from sfumato.app.panels import panels
 from sfumato.app.report import Report, write_report
 from sfumato.data import Dataset
-from sfumato.metrics import Scores, nearest
+from sfumato.families.agreements import Autoencoder, Encoder, Generator
+from sfumato.metrics import Scores
 from sfumato.runs.run import REPORT, Run
+from sfumato.train.history import COLUMNS
 
 SCORES = "scores.json"
-SHOWN, COMPARED = 60, 20
 
 
 def write_run_report(run: Run, dataset: Dataset, scores: Scores | None = None) -> None:
     """Write the report of a run into its folder: sampled afresh from seed 0, with scores if there are any."""
-    request = run.request(SHOWN if dataset.is_pictures else 2000)
-    moments = [chunk.state for chunk in run.walk(request, range(request.n))]
-    samples = moments[-1]
-    drawable = can_draw(dataset.shape)
-    labels = None if request.labels is None else request.labels.numpy()
+    made, evidence = panels(run, dataset)
     report = Report(
-        title=f"{dataset.name}: a diffusion model",
+        title=f"{dataset.name}: {run.model.called}",
         subtitle=f"Recipe {run.config.recipe}, trained on {len(dataset.train):,} examples.",
         summary=_summary(run, dataset),
-        samples=picture(samples, labels, reference=_reference(dataset)) if drawable else None,
-        samples_caption=_caption(run, request.n),
-        film_strip=film_strip(moments) if drawable else None,
-        neighbours=_neighbours(samples, dataset),
+        figures=made,
+        evidence=evidence,
         history=run.history,
+        measures=_measures(run),
         scores=scores.rows() if scores else None,
         score_warnings=scores.warnings if scores else (),
         commands=_commands(run),
@@ -46,13 +40,21 @@ def write_run_report(run: Run, dataset: Dataset, scores: Scores | None = None) -
     write_report(run.folder / REPORT, report)
 
 
-def can_draw(shape: tuple[int, ...]) -> bool:
-    """Return whether examples of `shape` can be drawn: pictures, and points in the plane."""
-    return len(shape) == 3 or shape == (2,)
+def weights_of(module: nn.Module) -> int:
+    """Return how many numbers a network has learned."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _measures(run: Run) -> list[tuple[str, str]]:
+    """Return the last of each of the figures that the family logs of itself, on held-out examples."""
+    last: dict[str, float] = {}
+    for row in run.history:
+        last |= {name: value for name, value in row.items() if name not in COLUMNS}
+    return [(name, f"{value:.4g}") for name, value in last.items()]
 
 
 def _summary(run: Run, dataset: Dataset) -> list[tuple[str, str]]:
-    weights = sum(parameter.numel() for parameter in run.family.module.parameters())
+    weights = sum(weights_of(player.module) for player in run.family.players() if player.sampled)
     return [
         ("training images", f"{len(dataset.train):,}"),
         ("shape", "×".join(str(side) for side in dataset.shape)),
@@ -63,44 +65,32 @@ def _summary(run: Run, dataset: Dataset) -> list[tuple[str, str]]:
     ]
 
 
-def _caption(run: Run, n: int) -> str:
-    sampling = run.config.sampling
-    order = "; columns are the classes in order" if run.classes else ""
-    guidance = f", guidance {sampling.guidance:g}" if run.classes else ""
-    way = f"{sampling.sampler['name']} with {sampling.steps} steps{guidance}"
-    return f"{n:,} samples from seeds 0 on, {way}{order}."
-
-
-def _reference(dataset: Dataset) -> np.ndarray | None:
-    if dataset.is_pictures:
-        return None
-    return dataset.train.store.take(torch.arange(min(4000, len(dataset.train)))).numpy()
-
-
-def _neighbours(samples: np.ndarray, dataset: Dataset) -> Image.Image | None:
-    if not dataset.is_pictures:
-        return None
-    shown = samples[:COMPARED]
-    indices, _ = nearest(torch.from_numpy(shown), dataset.train.store)
-    return pairs(shown, dataset.train.store.take(indices).numpy())
-
-
 def _commands(run: Run) -> list[tuple[str, str]]:
-    folder, label = run.folder, f" --label {run.classes[0]}" if run.classes else ""
-    return [
-        ("A grid of 100 new samples", f"sfumato sample {folder} -n 100 --out samples.png"),
-        ("The denoising as a film", f"sfumato sample {folder} -n 25{label} --out film.gif"),
-        ("Arrays for other programs", f"sfumato sample {folder} -n 10000 --out samples.npz"),
-        ("Scores against the data", f"sfumato evaluate {folder}"),
-    ]
+    folder, source = run.folder, run.config.data.source
+    label = f" --label {run.classes[0]}" if run.classes else ""
+    found = []
+    if isinstance(run.family, Generator):
+        found += [
+            ("A grid of 100 new samples", f"sfumato sample {folder} -n 100 --out samples.png"),
+            ("The way there as a film", f"sfumato sample {folder} -n 25{label} --out film.gif"),
+            ("Arrays for other programs", f"sfumato sample {folder} -n 10000 --out samples.npz"),
+            ("Scores against the data", f"sfumato evaluate {folder}"),
+        ]
+    if isinstance(run.family, Encoder):
+        found += [("Codes of examples", f"sfumato encode {folder} {source} --out codes.npz")]
+    if isinstance(run.family, Autoencoder):
+        found += [
+            ("Examples as it sees them", f"sfumato reconstruct {folder} --out pairs.png"),
+            ("From one example to another", f"sfumato interpolate {folder} 0 1 --out path.png"),
+        ]
+    return found
 
 
 def _snippet(run: Run) -> str:
-    return (
-        "import sfumato\n\n"
-        f'run = sfumato.open_run("{run.folder}")\n'
-        "images = run.sample(16, seed=0)  # uint8 (16, C, H, W)\n"
-    )
+    use = "images = run.sample(16, seed=0)  # uint8 (16, C, H, W)"
+    if not isinstance(run.family, Generator):
+        use = "codes = run.encode(examples)  # uint8 (N, C, H, W) to (N, ...)"
+    return f'import sfumato\n\nrun = sfumato.open_run("{run.folder}")\n{use}\n'
 
 
 def _notes(dataset: Dataset) -> list[str]:

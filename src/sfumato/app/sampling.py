@@ -46,7 +46,7 @@ def _walk_all(
     film = path.suffix.lower() == ".gif"
     evaluations = 0
     with bar() as progress:
-        task = progress.add_task(f"sampling {request.n:,}", total=request.n * request.options.steps)
+        task = progress.add_task(f"sampling {request.n:,}", total=request.n)
         for start in range(0, len(chunks), processes):
             turn = chunks[start : start + processes]
             mine: list[Part] = []
@@ -67,7 +67,7 @@ def _walk_one(
         if film:
             moments.append(chunk.state)
         if chunk.moment.index:
-            progress.advance(task, len(places) * fellows)
+            progress.advance(task, len(places) * fellows / chunk.moment.steps)
     return (chunk.state, moments), chunk.moment.evaluations
 
 

@@ -24,8 +24,8 @@ def score_run(
 ) -> Scores:
     """Score `n` samples of a run; the result is printed and kept in the run folder.
 
-    wish: what it is guided by; how: `sampler`, `grid` and `steps`, as for `Run.request`. The report
-    gets the scores too, unless they were measured against other data than it speaks of.
+    wish: what it is guided by; how: `sampler`, `grid`, `steps` and `threshold`, as for `Run.request`. The
+    report gets the scores too, unless they were measured against other data than it speaks of.
     """
     one_process("evaluate")
     request = wish.request(run, n, None, seed, **how)
@@ -53,17 +53,12 @@ def score_run(
 
 def provenance(run: Run, dataset: Dataset, request: Request, wish: Guidances) -> dict[str, Any]:
     """Return what it takes to repeat the scores: the data, the seeds, and how was sampled."""
-    options = request.options
     return {
         "run": str(run.folder),
         "data": dataset.source,
         "content_hash": dataset.content_hash,
         "first_seed": request.seed,
-        "sampler": repr(options.sampler),
-        "grid": repr(options.grid),
-        "steps": options.steps,
-        "guidance": options.guidance,
-        "guidance_interval": options.interval,
+        **run.model.told(request.options),
         **wish.told(),
     }
 
@@ -95,10 +90,10 @@ def sample_all(run: Run, request: Request) -> np.ndarray:
     """Sample a request into memory, with a bar: (n, ...)."""
     parts = []
     with bar() as progress:
-        task = progress.add_task(f"sampling {request.n:,}", total=request.n * request.options.steps)
+        task = progress.add_task(f"sampling {request.n:,}", total=request.n)
         for places in request.chunks(CHUNK):
             for chunk in run.walk(request, places):
                 if chunk.moment.index:
-                    progress.advance(task, len(places))
+                    progress.advance(task, len(places) / chunk.moment.steps)
             parts.append(chunk.state)
     return np.concatenate(parts)

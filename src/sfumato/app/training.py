@@ -11,22 +11,20 @@ from rich.markup import escape
 from sfumato.app.cli.train import DEFAULT_BUDGET
 from sfumato.app.console import bar, clock, console, counted, output, speaks
 from sfumato.app.previews import Previews
-from sfumato.app.reporting import write_run_report
+from sfumato.app.reporting import weights_of, write_run_report
 from sfumato.app.training_bar import TrainingBar
 from sfumato.data import Dataset, load_data
 from sfumato.data.sources import names
-from sfumato.diffusion.schedules import signal_left
 from sfumato.errors import ConfigError, RunError
+from sfumato.families.agreements import Autoencoder, Generator
 from sfumato.recipes import configure
 from sfumato.runs.config import RunConfig, read_config
-from sfumato.runs.fitting import Training, check_unchanged, part
+from sfumato.runs.fitting import Training, accelerator, begin_training, check_unchanged, part, refuse_taken
+from sfumato.runs.latent import latent_config
 from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, REPORT, Run
 from sfumato.train.budget import Budget
 from sfumato.train.events import Ended, Subscriber
 from sfumato.train.signals import stop_on_signal
-
-LITTLE = 0.1
-"""The share of signal at t = 1 up to which pure noise is close enough to start from."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,7 @@ class Wish:
     budget: str | None
     seed: int | None
     reading: dict[str, Any]
+    latent: Path | None = None
 
 
 def read_data(source: str, reading: Mapping[str, Any]) -> Dataset:
@@ -64,23 +63,21 @@ def start_run(wish: Wish) -> Run | None:
         )
     budget = Budget.parse(wish.budget or DEFAULT_BUDGET)
     folder = wish.out or default_folder(wish.source)
-    refuse_taken(folder)
+    refuse_at_once(folder)
     dataset = read_data(wish.source, wish.reading)
-    config = configure(dataset, wish.recipe, wish.seed or 0, wish.settings, budget)
-    training = Training(config, dataset, folder, budget)
-    training.begin()
-    return carry_out(training)
+    autoencoder = Run.open(wish.latent, accelerator().device) if wish.latent else None
+    latent = latent_config(autoencoder, dataset) if autoencoder else None
+    config = configure(dataset, wish.recipe, wish.seed or 0, wish.settings, budget, latent)
+    return carry_out(begin_training(config, dataset, folder, budget, autoencoder))
 
 
-def refuse_taken(folder: Path) -> None:
+def refuse_at_once(folder: Path) -> None:
     """Refuse a folder that holds a run, before any time is spent.
 
     In a distributed run the first process looks: to a slower one the folder may hold this very run already.
     """
-    if speaks and (folder / CONFIG).exists():
-        raise RunError(
-            f"{folder} holds a run already: add --resume to go on with it, or choose another --out."
-        )
+    if speaks:
+        refuse_taken(folder)
 
 
 def resume_run(wish: Wish) -> Run | None:
@@ -149,7 +146,7 @@ def carry_out(training: Training) -> Run | None:
 def introduce(training: Training) -> None:
     """Say what is about to be trained."""
     config, dataset = training.config, training.dataset
-    count = sum(parameter.numel() for parameter in training.family.module.parameters())
+    count = sum(weights_of(player.module) for player in training.fit.players)
     shape = "×".join(str(side) for side in config.data.shape)
     classes = f", {len(dataset.classes)} classes" if dataset.classes else ""
     console.print(
@@ -157,12 +154,8 @@ def introduce(training: Training) -> None:
         f"{len(dataset.held_out):,} held out · recipe [bold]{config.recipe}[/], "
         f"{count / 1e6:.2f} million weights · budget {training.budget}, on {training.accelerator.device}"
     )
-    left = signal_left(training.family.denoiser.schedule, config.data.std)
-    if left > LITTLE:
-        console.print(
-            f"[yellow]note:[/] {left:.0%} of the noisiest state is still signal, but sampling starts from "
-            "none: more steps or more noise in the schedule would leave less"
-        )
+    for note in training.model.notes():
+        console.print(f"[yellow]note:[/] {note}")
 
 
 def finish(training: Training) -> Run:
@@ -174,6 +167,15 @@ def finish(training: Training) -> Run:
         f"Trained {done.steps:,} steps ({done.images:,} images) in {clock(done.seconds)}.\n"
         f"  report   {training.folder / REPORT}\n"
         f"  weights  {training.folder / CHECKPOINT}\n"
-        f"  sample   sfumato sample {training.folder} -n 100 --out samples.png"
+        f"  {next_step(run)}"
     )
     return run
+
+
+def next_step(run: Run) -> str:
+    """Return what to type next."""
+    if isinstance(run.family, Generator):
+        return f"sample   sfumato sample {run.folder} -n 100 --out samples.png"
+    if isinstance(run.family, Autoencoder):
+        return f"look     sfumato reconstruct {run.folder} --out pairs.png"
+    return f"encode   sfumato encode {run.folder} {run.config.data.source} --out codes.npz"

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageColor, ImageOps
@@ -75,6 +76,20 @@ def picture_endings() -> frozenset[str]:
 def open_picture(content: bytes) -> Image.Image:
     """Read the header of an encoded picture; its pixels are decoded when they are needed."""
     return Image.open(BytesIO(content), formats=decodable_formats())
+
+
+def read_picture(path: Path, form: Form) -> np.ndarray:
+    """Return the picture in a file as uint8 (C, size, size).
+
+    Raises DataError where there is none, or none that can be read.
+    """
+    try:
+        image = open_picture(path.read_bytes())
+        return np.array(fit(image, form))
+    except FileNotFoundError:
+        raise DataError(f"there is no picture '{path}': name a file that Pillow reads.") from None
+    except (DataError, OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"'{path}' is no picture that can be read ({error}).") from error
 
 
 def fit(image: Image.Image, form: Form) -> np.ndarray:

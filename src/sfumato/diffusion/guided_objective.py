@@ -22,51 +22,31 @@ from torch import Tensor
 
 from sfumato.condition import Condition
 from sfumato.diffusion.denoiser import NetworkDenoiser
-from sfumato.diffusion.objective import DenoisingLoss, Objective
-from sfumato.diffusion.process import corrupt
-from sfumato.diffusion.weighting import Weighting
+from sfumato.diffusion.objective import DenoisingLoss
 from sfumato.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class GuidedLoss(Objective):
+class GuidedLoss(DenoisingLoss):
     """The denoising loss whose minimum is the model guided by `guidance`; plain where nothing is asked for.
 
     weighting: of the noise levels; guidance: the weight w, at least 1, where 1 is the plain loss.
     """
 
-    weighting: Weighting
     guidance: float = 1.5
 
     def __post_init__(self) -> None:
         if not self.guidance >= 1:
             raise ConfigError(f"guidance to be learned must be at least 1, not {self.guidance}")
 
-    def check(self, denoiser: NetworkDenoiser) -> None:
-        """Refuse a variance, which this loss never sees."""
-        DenoisingLoss(self.weighting).check(denoiser)
-
-    def __call__(
-        self,
-        denoiser: NetworkDenoiser,
-        x0: Tensor,
-        eps: Tensor,
-        t: Tensor,
-        condition: Condition | None = None,
+    def judged(
+        self, denoiser: NetworkDenoiser, output: Tensor, x_t: Tensor, t: Tensor, condition: Condition | None
     ) -> Tensor:
-        """Return the loss of each example: (B,); x0, eps: (B, ...), t: (B,) in (0, 1]."""
-        x_t = corrupt(denoiser.schedule, x0, eps, t)
-        output = denoiser.output(x_t, t, condition)
-        if condition is not None:
-            # A row whose condition is dropped is its own o_∅, so it is moved by nothing.
-            with torch.no_grad():
-                free = denoiser.output(x_t, t, condition.drop_all())
-                shift = (1 - 1 / self.guidance) * (output - free)
-            output = output - shift
-        return self.of_output(denoiser, output, x0, eps, t)
-
-    def of_output(
-        self, denoiser: NetworkDenoiser, output: Tensor, x0: Tensor, eps: Tensor, t: Tensor
-    ) -> Tensor:
-        """Return the weighted squared error of an output whose shift is taken off: (B,)."""
-        return DenoisingLoss(self.weighting).of_output(denoiser, output, x0, eps, t)
+        """Return the output less gamma·(o_c − o_∅): (B, ...)."""
+        if condition is None:
+            return output
+        # A row whose condition is dropped is its own o_∅, so it is moved by nothing.
+        with torch.no_grad():
+            free = denoiser.output(x_t, t, condition.drop_all())
+            shift = (1 - 1 / self.guidance) * (output - free)
+        return output - shift

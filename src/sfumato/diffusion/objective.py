@@ -19,7 +19,7 @@ from sfumato.errors import ConfigError
 
 
 class Objective(ABC):
-    """What a denoiser is trained to make small: a function of what its network puts out, run once."""
+    """What a denoiser is trained to make small: a function of what its network puts out."""
 
     def __call__(
         self,
@@ -31,7 +31,14 @@ class Objective(ABC):
     ) -> Tensor:
         """Return the loss of each example: (B,); x0, eps: (B, ...), t: (B,) in (0, 1]."""
         x_t = corrupt(denoiser.schedule, x0, eps, t)
-        return self.of_output(denoiser, denoiser.output(x_t, t, condition), x0, eps, t)
+        output = self.judged(denoiser, denoiser.output(x_t, t, condition), x_t, t, condition)
+        return self.of_output(denoiser, output, x0, eps, t)
+
+    def judged(
+        self, denoiser: NetworkDenoiser, output: Tensor, x_t: Tensor, t: Tensor, condition: Condition | None
+    ) -> Tensor:
+        """Return what the loss is taken of, the network's `output` at x_t unless said otherwise: (B, ...)."""
+        return output
 
     @abstractmethod
     def of_output(

@@ -38,10 +38,11 @@ class Player:
     """One side of the game that training is.
 
     name: unique in its family; module: what it trains; loss: (batch, draws) -> (B,), a loss an example;
-    every: it moves at every `every`-th step; pace: its learning rate over the run's; sampled: whether samples
-    or codes come from it, which makes averages of its weights worth keeping; compared: whether a lower loss
-    on held-out examples means a better model, which a game between two players does not say; after: what else
-    changes once it has moved, such as a codebook's usage, given the batch and its draws.
+    every: it moves at every `every`-th step; pace: its learning rate over the run's; floor: the share of its
+    peak below which that rate does not fall; sampled: whether samples or codes come from it, which makes
+    averages of its weights worth keeping; compared: whether a lower loss on held-out examples means a better
+    model, which a game between two players does not say; after: what else changes once it has moved, such as
+    a codebook's usage, given the batch and its draws.
 
     While a player moves, the others are still: no gradient reaches their weights.
     """
@@ -51,6 +52,7 @@ class Player:
     loss: Callable[[Batch, Draws], Tensor]
     every: int = 1
     pace: float = 1.0
+    floor: float = 0.0
     sampled: bool = True
     compared: bool = True
     after: Callable[[Batch, Draws], None] | None = None
@@ -122,6 +124,16 @@ class Generator(Protocol):
     ) -> Iterator[Moment]:
         """Yield the moments of making a batch of `shape`: (B, ...); the last one's state is the result."""
         ...
+
+
+@runtime_checkable
+class Labelled(Protocol):
+    """A family whose samples obey labels.
+
+    classes: how many labels it knows, 0 for none.
+    """
+
+    classes: int
 
 
 @runtime_checkable

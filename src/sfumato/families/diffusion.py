@@ -92,8 +92,9 @@ class Diffusion:
         return self.objective(self.denoiser, batch.examples, draws["eps"], draws["t"], condition)
 
     def with_modules(self, modules: Mapping[str, Callable[..., Tensor]]) -> "Diffusion":
-        """Return the same model with another form of its network behind the estimate."""
-        return replace(self, denoiser=replace(self.denoiser, network=modules[PLAYER]))
+        """Return the same model with another form of its network behind the estimate, if one is named."""
+        network = modules.get(PLAYER, self.denoiser.network)
+        return replace(self, denoiser=replace(self.denoiser, network=network))
 
     def guided(self, options: SamplingOptions) -> Denoiser:
         """Return the denoiser that sampling asks: guided, kept within the data's bounds, told what is known.

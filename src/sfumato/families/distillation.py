@@ -32,6 +32,8 @@ from sfumato.families.diffusion import PLAYER, Diffusion
 CRITIC = "critic"
 CRITIC_PACE = 2.0
 """The critic's learning rate over the student's: it must follow what the student does."""
+CRITIC_FLOOR = 0.2
+"""The share of its peak that it keeps, so as to follow to the end, when the student's own has fallen to 0."""
 LEAST_DISTANCE = 0.01
 """Keeps the gradient finite where the teacher already agrees."""
 
@@ -55,15 +57,21 @@ class Distillation:
         """Return the student and the critic, in this order."""
         return (
             Player(PLAYER, self.student.module, self.student_loss),
-            Player(CRITIC, self.critic.module, self.critic_loss, pace=CRITIC_PACE, sampled=False),
+            Player(
+                CRITIC,
+                self.critic.module,
+                self.critic_loss,
+                pace=CRITIC_PACE,
+                floor=CRITIC_FLOOR,
+                sampled=False,
+            ),
         )
 
     def with_modules(self, modules: Mapping[str, Callable[..., Tensor]]) -> "Distillation":
-        """Return the same game with other forms of the networks that are trained."""
+        """Return the same game with other forms of the networks that are trained, of those that are named."""
+        of_critic = {PLAYER: modules[CRITIC]} if CRITIC in modules else {}
         return replace(
-            self,
-            student=self.student.with_modules({PLAYER: modules[PLAYER]}),
-            critic=self.critic.with_modules({PLAYER: modules[CRITIC]}),
+            self, student=self.student.with_modules(modules), critic=self.critic.with_modules(of_critic)
         )
 
     def draw(self, rows: int, shape: tuple[int, ...], generator: torch.Generator) -> Draws:

@@ -9,12 +9,13 @@ from importlib import import_module
 from sfumato.data.dataset import Dataset
 from sfumato.errors import unknown
 from sfumato.recipes.facts import Facts, data_config
-from sfumato.runs.config import RunConfig, parse_config
+from sfumato.runs.config import LatentConfig, RunConfig, parse_config
+from sfumato.runs.registry import PIECES
 from sfumato.train.budget import Budget
 
 RECIPES = {
-    "images": "EDM preconditioning on exploding noise, sampled by DPM-Solver++ 2M: the default for pictures",
-    "points": "the same for vectors, with a multilayer perceptron: the default for them",
+    "images": "EDM on exploding noise, guided in training, sampled by UniPC: the default for pictures",
+    "points": "EDM for vectors, with a multilayer perceptron, sampled by Heun: the default for them",
     "ddpm": "noise prediction on linear betas, sampled step by step as in Ho et al. 2020",
     "cosine": "v prediction on the cosine schedule, sampled by DDIM",
     "flow": "rectified flow: velocity prediction on a straight line, sampled by Heun",
@@ -31,9 +32,9 @@ RECIPES = {
 }
 
 
-def default_recipe(dataset: Dataset) -> str:
+def default_recipe(facts: Facts) -> str:
     """Return the recipe for whoever names none."""
-    return "images" if dataset.is_pictures else "points"
+    return "images" if facts.is_pictures else "points"
 
 
 def configure(
@@ -42,19 +43,30 @@ def configure(
     seed: int = 0,
     settings: tuple[str, ...] = (),
     budget: Budget | None = None,
+    latent: LatentConfig | None = None,
 ) -> RunConfig:
     """Return the configuration of a new run on `dataset`.
 
     settings: "key=value" texts applied over the recipe; budget: how long it is to be trained, by which the
-    network's size goes.
+    network's size goes; latent: the autoencoder in whose codes the model is to live.
     Raises ConfigError for an unknown recipe, key or impossible pair.
     """
-    name = recipe or default_recipe(dataset)
-    if name not in RECIPES:
-        raise unknown("recipe", name, RECIPES)
-    make: Callable[[Facts], dict[str, object]] = import_module(
-        f"sfumato.recipes.{name.replace('-', '_')}"
-    ).recipe
-    facts = data_config(dataset, budget)
-    tree = {"recipe": name, "seed": seed, **facts.common(), **make(facts)}
+    facts = data_config(dataset, budget, latent)
+    name = recipe or default_recipe(facts)
+    made = _maker(name)(facts)
+    # A family of its own brings its networks; a diffusion model's network is a piece like its others.
+    network = {} if "family" in made else {"network": facts.network()}
+    tree = {"recipe": name, "seed": seed, **facts.common(), **network, **made}
     return parse_config(tree).with_settings(settings)
+
+
+def _maker(name: str) -> Callable[[Facts], dict[str, object]]:
+    """Return the recipe of a name; a registered family without one of its own is taken with its defaults."""
+    if name in RECIPES:
+        recipe: Callable[[Facts], dict[str, object]] = import_module(
+            f"sfumato.recipes.{name.replace('-', '_')}"
+        ).recipe
+        return recipe
+    if name in PIECES["family"]:
+        return lambda facts: {"family": name}
+    raise unknown("recipe", name, [*RECIPES, *PIECES["family"]])

@@ -8,7 +8,7 @@ import torch
 from sfumato.data.dataset import Dataset
 from sfumato.data.scaling import Pixels, Scaling, standardise
 from sfumato.randomness import generator
-from sfumato.runs.config import DataConfig
+from sfumato.runs.config import DataConfig, LatentConfig
 from sfumato.train.budget import Budget
 
 MEASURED_ON = 4096
@@ -24,22 +24,30 @@ FINEST_WIDTH = ((600.0, 64), (3600.0, 96), (math.inf, 128))
 class Facts:
     """The data of a run, how it meets the model, and how many seconds there are to train.
 
+    latent: in whose codes the model lives, None for a model of the data itself.
+
     A budget that counts steps or images is as good as a short one.
     """
 
     data: DataConfig
     scaling: dict[str, object]
     seconds: float = 0.0
+    latent: LatentConfig | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example as the model sees it."""
+        return self.latent.shape if self.latent else self.data.shape
 
     @property
     def is_pictures(self) -> bool:
-        """Whether the examples are pictures rather than vectors."""
-        return len(self.data.shape) == 3
+        """Whether what the model sees are pictures, or maps of codes, rather than vectors."""
+        return len(self.shape) == 3
 
     @property
     def is_small(self) -> bool:
         """Whether the examples are pictures of fewer than 24 pixels a side."""
-        return self.is_pictures and min(self.data.shape[1:]) < SMALL_SIDE
+        return len(self.data.shape) == 3 and min(self.data.shape[1:]) < SMALL_SIDE
 
     def network(self) -> dict[str, object]:
         """Return a network that suits the examples' size and the time there is.
@@ -50,8 +58,8 @@ class Facts:
         """
         if not self.is_pictures:
             return {"name": "mlp", "width": 128, "layers": 4}
-        side = min(self.data.shape[1:])
-        if self.is_small:
+        side = min(self.shape[1:])
+        if side < SMALL_SIDE:
             return {"name": "unet", "widths": [64, 64], "blocks": 1, "fold": 1}
         fine = next(width for seconds, width in FINEST_WIDTH if self.seconds < seconds)
         widths = [fine, 2 * fine] if side < 48 else [fine, 2 * fine, 3 * fine]
@@ -67,21 +75,24 @@ class Facts:
         """Return the parts of a configuration that do not depend on the recipe."""
         return {
             "data": self.data,
+            "latent": self.latent,
             "scaling": self.scaling,
-            "network": self.network(),
             **self.training(),
         }
 
 
-def data_config(dataset: Dataset, budget: Budget | None = None) -> Facts:
-    """Measure what a configuration says of the data; budget: how long there is to train, if that is known."""
+def data_config(dataset: Dataset, budget: Budget | None = None, latent: LatentConfig | None = None) -> Facts:
+    """Measure what a configuration says of the data.
+
+    budget: how long there is to train, if that is known; latent: in whose codes, which are standardised.
+    """
     scaling: Scaling = Pixels()
     spec: dict[str, object] = {"name": "pixels"}
     if not dataset.is_pictures:
         measured = standardise(dataset.train.store)
         scaling, spec = measured, {"name": "standardise", "mean": measured.mean, "std": measured.std}
     some = torch.randperm(len(dataset.train), generator=generator(0, "measure"))[:MEASURED_ON]
-    std = float(scaling.to_model(dataset.train.batch(some)[0]).std())
+    std = 1.0 if latent else float(scaling.to_model(dataset.train.batch(some)[0]).std())
     data = DataConfig.model_validate(
         {
             **dataset.reading,
@@ -93,4 +104,4 @@ def data_config(dataset: Dataset, budget: Budget | None = None) -> Facts:
         }
     )
     seconds = budget.amount if budget is not None and budget.of == "seconds" else 0.0
-    return Facts(data, spec, seconds)
+    return Facts(data, spec, seconds, latent)

@@ -1,8 +1,7 @@
-"""From a configuration to the model it describes."""
+"""From a configuration to the diffusion model it describes, and how it is sampled."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,15 +10,14 @@ from torch import nn
 from sfumato.data.scaling import Scaling
 from sfumato.diffusion.decoder import ContinuousGaussian, Decoder, DiscretisedGaussian
 from sfumato.diffusion.denoiser import NetworkDenoiser
-from sfumato.diffusion.guidance import OFF
+from sfumato.diffusion.guidance import ALWAYS, OFF
 from sfumato.diffusion.guided_objective import GuidedLoss
 from sfumato.diffusion.samplers import check_sampler, check_variance
 from sfumato.errors import ConfigError
-from sfumato.families.diffusion import PLAYER, Diffusion, SamplingOptions
+from sfumato.families.diffusion import Diffusion, SamplingOptions
 from sfumato.randomness import generator
-from sfumato.runs.config import RunConfig
+from sfumato.runs.config import DiffusionConfig, RunConfig
 from sfumato.runs.registry import build, complete
-from sfumato.train.device import for_inference
 
 
 def build_scaling(config: RunConfig) -> Scaling:
@@ -28,12 +26,17 @@ def build_scaling(config: RunConfig) -> Scaling:
     return scaling
 
 
-def build_decoder(scaling: Scaling) -> Decoder:
-    """Build the likelihood of the data: of bytes in their bins, or a density."""
-    if scaling.bounds is None:
+def data_bounds(config: RunConfig) -> tuple[float, float] | None:
+    """Return the least and greatest value of what the model sees; codes have none."""
+    return None if config.latent else build_scaling(config).bounds
+
+
+def build_decoder(bounds: tuple[float, float] | None) -> Decoder:
+    """Build the likelihood of the data: of bytes in their bins, or a density where it has no bounds."""
+    if bounds is None:
         return ContinuousGaussian()
-    low, high = scaling.bounds
-    return DiscretisedGaussian((high - low) / 255, scaling.bounds)
+    low, high = bounds
+    return DiscretisedGaussian((high - low) / 255, bounds)
 
 
 @contextmanager
@@ -44,20 +47,20 @@ def seeded_weights(seed: int, purpose: str) -> Iterator[None]:
         yield
 
 
-def build_network(config: RunConfig, outputs: int) -> nn.Module:
+def build_network(config: DiffusionConfig, outputs: int) -> nn.Module:
     """Build the network with initial weights that depend on the seed alone."""
     shape = build("network", config.network, {})
     with seeded_weights(config.seed, "weights"):
-        network = shape.build(config.data.shape, len(config.data.classes), outputs)
-    memory = torch.channels_last if len(config.data.shape) == 3 else torch.contiguous_format
+        network = shape.build(config.shape, len(config.data.classes), outputs)
+    memory = torch.channels_last if len(config.shape) == 3 else torch.contiguous_format
     return network.to(memory_format=memory)
 
 
-def build_context(config: RunConfig) -> dict[str, Any]:
+def build_context(config: DiffusionConfig) -> dict[str, Any]:
     """Build the pieces that make a model, by kind, and what they are made from."""
     context: dict[str, Any] = {
         "sigma_data": config.data.std,
-        "decoder": build_decoder(build_scaling(config)),
+        "decoder": build_decoder(data_bounds(config)),
     }
     # In this order: a later piece may be made from an earlier one.
     for kind in ("schedule", "prediction", "view", "variance", "weighting", "times", "objective"):
@@ -65,7 +68,7 @@ def build_context(config: RunConfig) -> dict[str, Any]:
     return context
 
 
-def build_family(config: RunConfig) -> Diffusion:
+def build_diffusion(config: DiffusionConfig) -> Diffusion:
     """Build the model; raise ConfigError where its pieces do not go together."""
     context = build_context(config)
     network = build_network(config, context["variance"].outputs)
@@ -79,11 +82,11 @@ def build_family(config: RunConfig) -> Diffusion:
         objective=context["objective"],
         times=context["times"],
         label_drop=config.training.label_drop,
-        bounds=build_scaling(config).bounds,
+        bounds=data_bounds(config),
     )
 
 
-def build_sampling(config: RunConfig, family: Diffusion) -> SamplingOptions:
+def build_sampling(config: DiffusionConfig, family: Diffusion) -> SamplingOptions:
     """Build the way to sample that a configuration describes.
 
     Raises ConfigError where sampler or grid do not fit the schedule, or guidance has nothing to guide.
@@ -108,7 +111,17 @@ def build_sampling(config: RunConfig, family: Diffusion) -> SamplingOptions:
     return options
 
 
-def _require_guidable(config: RunConfig) -> None:
+def refuse_idle_interval(config: DiffusionConfig) -> None:
+    """Refuse a new run's interval of guidance where it has no guidance to limit."""
+    sampling = config.sampling
+    if sampling.guidance == OFF and sampling.guidance_interval != ALWAYS:
+        raise ConfigError(
+            "sampling.guidance_interval says when guidance acts, and sampling.guidance=1 is none: set "
+            "another sampling.guidance, or leave the interval out ('sfumato sample' takes both as well)."
+        )
+
+
+def _require_guidable(config: DiffusionConfig) -> None:
     if not config.data.classes:
         raise ConfigError(
             "this model knows no labels, so there is nothing to guide: use a guidance of 1 and "
@@ -119,9 +132,3 @@ def _require_guidable(config: RunConfig) -> None:
             "guidance needs a model that was also trained without labels: set training.label_drop=0.1, or "
             "sampling.guidance=1 and objective=denoising."
         )
-
-
-def frozen(family: Diffusion, network: nn.Module, precision: str) -> Diffusion:
-    """Return `family` around `network`, which is only sampled from now on."""
-    network.requires_grad_(False).eval()
-    return replace(family, module=network).with_modules({PLAYER: for_inference(network, precision)})

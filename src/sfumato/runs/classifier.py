@@ -19,9 +19,10 @@ from sfumato.errors import ConfigError, RunError
 from sfumato.families.noisy_classifier import PLAYER, NoisyClassifier
 from sfumato.nets.encoder import PictureEncoder, VectorEncoder
 from sfumato.randomness import generator
-from sfumato.runs.build import build_family, build_scaling, seeded_weights
-from sfumato.runs.config import RunConfig
+from sfumato.runs.build import build_diffusion, seeded_weights
+from sfumato.runs.config import DiffusionConfig
 from sfumato.runs.fitting import Examples, accelerator
+from sfumato.runs.latent import open_scaling
 from sfumato.train.averaging import Averages
 from sfumato.train.budget import Budget
 from sfumato.train.checkpoint import Checkpoint, load, load_into, save
@@ -37,34 +38,36 @@ RATIOS = (0.1, 0.3, 1.0, 3.0, 10.0)
 MOST_HELD_OUT = 1000
 
 
-def build_classifier(config: RunConfig, seed: int = 0) -> NoisyClassifier:
+def build_classifier(config: DiffusionConfig, seed: int = 0) -> NoisyClassifier:
     """Build an untrained classifier for a run; raise ConfigError for one without labels."""
-    shape, classes = config.data.shape, len(config.data.classes)
+    shape, classes = config.shape, len(config.data.classes)
     if not classes:
         raise ConfigError("this run was trained without labels, so there is nothing to classify.")
     encoder = PictureEncoder if len(shape) == 3 else VectorEncoder
     with seeded_weights(seed, "classifier"):
         network: nn.Module = encoder(shape[0], classes)
-    family = build_family(config)
+    family = build_diffusion(config)
     return NoisyClassifier(network, network, family.denoiser.schedule, family.denoiser.view, family.times)
 
 
-def made_for(config: RunConfig) -> dict[str, object]:
+def made_for(config: DiffusionConfig) -> dict[str, object]:
     """Return what a classifier depends on, as plain values."""
     tree = config.model_dump(mode="json", include={"schedule", "view", "scaling"})
-    return {**tree, "shape": list(config.data.shape), "classes": list(config.data.classes)}
+    return {**tree, "shape": list(config.shape), "classes": list(config.data.classes)}
 
 
 class ClassifierTraining:
     """A classifier being trained for the run in `folder`."""
 
-    def __init__(self, config: RunConfig, dataset: Dataset, folder: Path, budget: Budget, seed: int) -> None:
+    def __init__(
+        self, config: DiffusionConfig, dataset: Dataset, folder: Path, budget: Budget, seed: int
+    ) -> None:
         self.config, self.dataset, self.folder, self.budget = config, dataset, folder, budget
         self.family = build_classifier(config, seed)
         place = accelerator()
         self.device = place.device
         self.family.module.to(self.device)
-        self._scaling = build_scaling(config)
+        self._scaling = open_scaling(config, folder, self.device)
         settings = FitSettings(
             batch=config.training.batch,
             optimiser=AdamW(weight_decay=0.05),
@@ -75,7 +78,7 @@ class ClassifierTraining:
             precision=config.precision,
         )
         load_batch = Examples(dataset.train, self._scaling, self.device)
-        self.fit = Fit(self.family, len(dataset.train), load_batch, dataset.shape, settings, place)
+        self.fit = Fit(self.family, len(dataset.train), load_batch, config.shape, settings, place)
         self.averages = Averages(self.fit.players)
         self._news: list[Event] = []
         unseen = dataset.held_out
@@ -84,7 +87,7 @@ class ClassifierTraining:
             averages=self.averages,
             load=Examples(unseen, self._scaling, self.device),
             examples=len(unseen),
-            shape=dataset.shape,
+            shape=config.shape,
             device=self.device,
             precision=config.precision,
             announce=self._news.append,
@@ -136,7 +139,7 @@ class ClassifierTraining:
         return path
 
 
-def load_classifier(folder: Path, config: RunConfig, device: torch.device) -> NoisyClassifier:
+def load_classifier(folder: Path, config: DiffusionConfig, device: torch.device) -> NoisyClassifier:
     """Open the classifier of the run in `folder`, frozen; raise RunError that names the verb if it has none.
 
     It runs in float32: its gradient is amplified by sigma²/alpha.

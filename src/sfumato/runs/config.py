@@ -32,8 +32,11 @@ PIECE_FIELDS = (
 )
 
 
-MEASURED_KEYS = ("format", "family", "recipe", "data", "distilled")
-"""Keys that record what a run was made from, so setting them would only make the record wrong."""
+MEASURED_KEYS = ("format", "family", "recipe", "data", "latent", "distilled")
+"""Keys that record what a run was made from, so setting them would only make the record wrong; a family's
+own options, such as `family.latent`, can be set."""
+
+DIFFUSION = "diffusion"
 
 
 class Closed(BaseModel):
@@ -73,6 +76,7 @@ class DataConfig(Closed):
 class TrainingConfig(Closed):
     """How the weights are found; `batch` counts examples over all processes.
 
+    flat: the share of training at the peak of the learning rate, before its straight line down;
     checkpoint_seconds: longest stretch of training that a crash can lose, 0 to save at every step;
     compile: "auto" compiles for time budgets that are long enough to earn it back.
     """
@@ -80,6 +84,7 @@ class TrainingConfig(Closed):
     batch: int = Field(128, ge=1)
     learning_rate: float = Field(3e-3, gt=0)
     warmup: int = Field(100, ge=0)
+    flat: float = Field(0.0, ge=0, lt=1)
     clip: float = Field(1.0, gt=0)
     label_drop: float = Field(0.1, ge=0, lt=1)
     checkpoint_seconds: float = Field(60.0, ge=0)
@@ -108,32 +113,40 @@ class DistilledConfig(Closed):
     guidance: float = Field(1.0, ge=0)
 
 
-class RunConfig(Closed):
-    """Everything that makes a run what it is.
+class LatentConfig(Closed):
+    """In whose codes a model lives: an autoencoder's run, for the record, and what was measured of its codes.
 
-    precision: in which networks run; "auto" takes bf16 where the machine is fast at it; distilled: None for a
-    run that was trained on data.
+    shape: of one code; mean and std: of each channel of the training examples' codes.
+    """
+
+    run: str
+    shape: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class RunConfig(Closed):
+    """Everything that makes a run what it is, as far as all families share it.
+
+    precision: in which networks run; "auto" takes bf16 where the machine is fast at it; latent: None for a
+    model of the data itself.
     """
 
     format: Literal[1] = 1
-    family: Literal["diffusion"] = "diffusion"
+    family: Any
     recipe: str
     seed: int = Field(0, ge=0)
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     data: DataConfig
+    latent: LatentConfig | None = None
     scaling: Spec
-    network: Spec
-    schedule: Spec
-    prediction: Spec
-    view: Spec = complete("view", "level")
-    variance: Spec = complete("variance", "small")
-    weighting: Spec
-    times: Spec
-    objective: Spec = complete("objective", "denoising")
     optimiser: Spec = complete("optimiser", "adamw")
     training: TrainingConfig
-    sampling: SamplingConfig
-    distilled: DistilledConfig | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example as the model sees it."""
+        return self.latent.shape if self.latent else self.data.shape
 
     def to_json(self) -> str:
         """Return the configuration as indented JSON."""
@@ -151,13 +164,40 @@ class RunConfig(Closed):
             key, equals, text = setting.partition("=")
             if not equals or not key:
                 raise ConfigError(f"'{setting}' is no setting: write KEY=VALUE, such as training.batch=64.")
-            if key.split(".")[0].strip() in MEASURED_KEYS:
+            if key.split(".")[0].strip() in MEASURED_KEYS and not key.startswith("family."):
                 raise ConfigError(
                     f"'{key}' cannot be set: it says what was found. Choose the data and how it is read "
                     "(--size, --channels, --background, --held-out) or the recipe (--recipe) instead."
                 )
             _set(tree, key.strip(), _value(text))
         return parse_config(tree)
+
+
+class DiffusionConfig(RunConfig):
+    """A diffusion model, piece by piece; distilled: None for a run that was trained on data."""
+
+    family: Literal["diffusion"] = "diffusion"
+    network: Spec
+    schedule: Spec
+    prediction: Spec
+    view: Spec = complete("view", "level")
+    variance: Spec = complete("variance", "small")
+    weighting: Spec
+    times: Spec
+    objective: Spec = complete("objective", "denoising")
+    sampling: SamplingConfig
+    distilled: DistilledConfig | None = None
+
+
+class FamilyConfig(RunConfig):
+    """A model of any other family; family: its name and its options, see `families`."""
+
+    family: Spec
+
+    @field_validator("family", mode="before")
+    @classmethod
+    def _complete_family(cls, value: Any) -> Spec:
+        return complete("family", value)
 
 
 def _value(text: str) -> Any:
@@ -184,9 +224,10 @@ def _keys(tree: dict[str, Any], prefix: str = "") -> list[str]:
     """Return the dotted keys that can be set."""
     found = []
     for key, value in tree.items():
-        if not prefix and key in MEASURED_KEYS:
+        measured = not prefix and key in MEASURED_KEYS
+        if measured and not (key == "family" and isinstance(value, dict)):
             continue
-        found.append(prefix + key)
+        found += [] if measured else [prefix + key]
         if isinstance(value, dict):
             found += _keys(value, f"{prefix}{key}.")
     return found
@@ -194,8 +235,9 @@ def _keys(tree: dict[str, Any], prefix: str = "") -> list[str]:
 
 def parse_config(tree: dict[str, Any]) -> RunConfig:
     """Check a tree of plain values; raise ConfigError with one line for the first thing wrong."""
+    kind = DiffusionConfig if tree.get("family", DIFFUSION) == DIFFUSION else FamilyConfig
     try:
-        return RunConfig.model_validate(tree)
+        return kind.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sfumato.diffusion.guidance import ALWAYS, OFF
 from sfumato.diffusion.objective import DenoisingLoss
 from sfumato.diffusion.schedules import time_of_log_snr
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Trainable
 from sfumato.families.diffusion import Diffusion
 from sfumato.families.distillation import Distillation
-from sfumato.runs.build import build_context, build_family
-from sfumato.runs.config import RunConfig, parse_config
+from sfumato.runs.build import build_context, build_diffusion
+from sfumato.runs.config import DiffusionConfig, RunConfig, parse_config
 from sfumato.train.checkpoint import Checkpoint, load, load_into, save
 
 if TYPE_CHECKING:
@@ -31,15 +32,19 @@ CLEARER = 1.4
 """The teacher's guidance in distillation over the one that it is sampled with (docs/speed.md)."""
 PACE = 5e-4
 """The student's learning rate: its own samples are its data, so it must not run ahead of its critic."""
+FLAT = 0.5
+"""The share of training at that rate: the game has to be played before it is settled by small steps."""
+MOMENTUM = 0.5
+"""Gradients of some steps ago were those of another student and another critic."""
 
 
 def distilled_config(teacher: "Run", steps: int, seed: int, settings: tuple[str, ...] = ()) -> RunConfig:
     """Return the configuration of a generator of `steps` steps distilled from `teacher`.
 
     settings: "key=value" texts applied over it. Raises ConfigError for a number of steps that is not offered
-    and for a teacher that is distilled itself, has learned a variance, or does not see the noise level.
+    and for a teacher that is distilled itself or has learned a variance.
     """
-    config = teacher.config
+    config = teacher.diffusion.config
     if steps not in LATER_RATIOS:
         raise ConfigError(
             f"a run is distilled to {min(LATER_RATIOS)} to {max(LATER_RATIOS)} steps, not {steps}."
@@ -48,7 +53,7 @@ def distilled_config(teacher: "Run", steps: int, seed: int, settings: tuple[str,
         raise ConfigError(f"{teacher.folder} is distilled already: distil the run it was made from.")
     if config.variance["name"] == "learned":
         raise ConfigError("a run with a learned variance cannot be distilled: train one with variance=small.")
-    schedule = teacher.family.denoiser.schedule
+    schedule = teacher.diffusion.family.denoiser.schedule
     ratios = torch.tensor(LATER_RATIOS[steps], dtype=torch.float64) * config.data.std
     at = (1.0, *time_of_log_snr(schedule, -2 * ratios.log()).tolist())
     tree = config.model_dump(mode="json")
@@ -56,21 +61,28 @@ def distilled_config(teacher: "Run", steps: int, seed: int, settings: tuple[str,
         "recipe": "distilled",
         "seed": seed,
         "objective": {"name": "denoising"},
-        "optimiser": {"name": "adamw", "weight_decay": 0.0},
+        "optimiser": {"name": "adamw", "weight_decay": 0.0, "momentum": MOMENTUM},
         "distilled": {"teacher": str(teacher.folder), "guidance": _guidance(config)},
-        "training": {**tree["training"], "learning_rate": PACE, "warmup": 20, "label_drop": 0.0},
+        "training": {
+            **tree["training"],
+            "learning_rate": PACE,
+            "flat": FLAT,
+            "warmup": 20,
+            "label_drop": 0.0,
+        },
         "sampling": {
             **tree["sampling"],
             "sampler": "renoise",
             "grid": {"name": "fitted", "at": [*at, 0.0]},
             "steps": steps,
-            "guidance": 1.0,
+            "guidance": OFF,
+            "guidance_interval": ALWAYS,
         },
     }
     return parse_config(tree).with_settings(settings)
 
 
-def _guidance(config: RunConfig) -> float:
+def _guidance(config: DiffusionConfig) -> float:
     """Return the weight of the teacher's guidance, above the one that it is sampled with by itself.
 
     Estimates of unclear pictures add up to unclear samples where there is but one step to make them.
@@ -82,16 +94,19 @@ def _guidance(config: RunConfig) -> float:
 def keep_teacher(teacher: "Run", folder: Path) -> None:
     """Write the averaged weights that `folder` is to be distilled from."""
     folder.mkdir(parents=True, exist_ok=True)
-    save(folder / TEACHER, Checkpoint(teacher.family.module.state_dict(), {"done": teacher.done.steps}))
+    save(
+        folder / TEACHER,
+        Checkpoint(teacher.diffusion.family.module.state_dict(), {"done": teacher.done.steps}),
+    )
 
 
-def build_trainee(config: RunConfig, family: Diffusion, folder: Path) -> Trainable:
+def build_trainee(config: DiffusionConfig, family: Diffusion, folder: Path) -> Trainable:
     """Return what a training moves: the family itself, or the game in which it is distilled."""
     if config.distilled is None:
         return family
     device = next(family.module.parameters()).device
     weights = load(folder / TEACHER).tensors
-    teacher, critic = build_family(config), build_family(config)
+    teacher, critic = build_diffusion(config), build_diffusion(config)
     for copy in (teacher, critic, family):
         copy.module.to(device)
         load_into(copy.module, weights, "teacher's weights")

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,19 +20,19 @@ from sfumato.data.dataset import Dataset, Split
 from sfumato.data.scaling import Scaling
 from sfumato.data.summary import describe
 from sfumato.errors import RunError
-from sfumato.families.agreements import Batch
+from sfumato.families.agreements import Autoencoder, Batch, Generator
 from sfumato.files import sweep, write_whole
-from sfumato.runs.build import build_family, build_sampling, build_scaling
 from sfumato.runs.config import RunConfig, read_config
-from sfumato.runs.distillation import build_trainee
+from sfumato.runs.latent import as_seen, keep_autoencoder, open_scaling
+from sfumato.runs.model import Wish, build_model, codes, decoded
 from sfumato.runs.registry import build
-from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, DATA, LOG, chosen_average, done_of
+from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, DATA, LOG, Run, chosen_average, done_of
 from sfumato.runs.sampling import Request, label_indices, walk
 from sfumato.train.averaging import Averages
 from sfumato.train.budget import Budget
 from sfumato.train.checkpoint import Checkpoint, load, save
 from sfumato.train.compiling import can_compile
-from sfumato.train.device import best_device, for_inference, to_device
+from sfumato.train.device import best_device, to_device
 from sfumato.train.events import Ended, Event, Saved, Stepped
 from sfumato.train.held_out import HeldOutLoss
 from sfumato.train.history import History
@@ -79,16 +80,18 @@ class Training:
         self.config, self.dataset, self.folder, self.budget = config, dataset, folder, budget
         self.accelerator = accelerator()
         device = self.accelerator.device
-        self.family = build_family(config)
-        self.family.module.to(device)
-        self._options = build_sampling(config, self.family)
-        self._trainee = build_trainee(config, self.family, folder)
-        scaling = build_scaling(config)
+        self.model = build_model(config)
+        for player in self.model.family.players():
+            player.module.to(device)
+        if isinstance(self.model.family, Generator):
+            self.model.sampling(Wish(folder))  # refuses what cannot be sampled before it is trained
+        self._trainee = self.model.trainee(folder)
+        self.scaling = open_scaling(config, folder, device)
         self.fit = Fit(
             self._trainee,
             len(dataset.train),
-            Examples(dataset.train, scaling, device),
-            dataset.shape,
+            Examples(*as_seen(dataset.train, self.scaling), device),
+            config.shape,
             self._settings(),
             self.accelerator,
         )
@@ -97,14 +100,19 @@ class Training:
         self._held_out = HeldOutLoss(
             self._trainee,
             self.averages,
-            Examples(dataset.held_out, scaling, device),
+            Examples(*as_seen(dataset.held_out, self.scaling), device),
             len(dataset.held_out),
-            dataset.shape,
+            config.shape,
             device,
             config.precision,
             self._news.append,
         )
         self._saved_at = 0.0
+
+    @property
+    def family(self) -> Any:
+        """The model's family."""
+        return self.model.family
 
     def _settings(self) -> FitSettings:
         training, device = self.config.training, self.accelerator.device
@@ -119,16 +127,18 @@ class Training:
             seed=self.config.seed,
             precision=self.config.precision,
             compile=wanted and can_compile(device),
+            flat=training.flat,
         )
 
     def begin(self) -> None:
-        """Make the folder; raise RunError if it holds a run already or cannot be written."""
+        """Make the folder; raise RunError if it holds a run already or cannot be written.
+
+        Raises ConfigError for what would have no effect; a run that has it nonetheless can be resumed.
+        """
+        self.model.refuse_idle()
         if not self.accelerator.is_main_process:
             return
-        if (self.folder / CONFIG).exists():
-            raise RunError(
-                f"{self.folder} holds a run already: add --resume to go on with it, or choose another --out."
-            )
+        refuse_taken(self.folder)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._save()
@@ -153,17 +163,25 @@ class Training:
     def _keep_budget(self) -> None:
         write_whole(self.folder / BUDGET, (json.dumps({"budget": str(self.budget)}) + "\n").encode())
 
-    def preview(self, which: str, n: int) -> np.ndarray:
-        """Return `n` samples of the "average" or the "raw" weights as they are now, from seed 0."""
+    def preview(self, which: str, n: int) -> np.ndarray | None:
+        """Return `n` pictures by the "average" or the "raw" weights as they are now, from seed 0.
+
+        A generator's samples, an autoencoder's view of held-out examples, None of what only encodes.
+        """
         raw = {player.name: player.module for player in self.fit.players}
-        modules = {"average": self.averages.modules(), "raw": raw}[which]
-        precision = self.config.precision
-        family = self.family.with_modules({name: for_inference(m, precision) for name, m in modules.items()})
-        labels = label_indices(None, self.config.data.classes, n)
-        request = Request(n, 0, labels, self._options)
-        moments = walk(family, build_scaling(self.config), self.config.data.shape, request, range(n))
-        (last,) = deque(moments, maxlen=1)
-        return last.state
+        averages = self.averages.modules()
+        model = self.model.around({"average": averages, "raw": {name: raw[name] for name in averages}}[which])
+        scaling = self.scaling
+        if isinstance(model.family, Generator):
+            request = Request(n, 0, label_indices(None, model.classes, n), model.sampling(Wish(self.folder)))
+            (last,) = deque(walk(model, scaling, request, range(n)), maxlen=1)
+            return last.state
+        unseen = self.dataset.held_out if len(self.dataset.held_out) else self.dataset.train
+        if not isinstance(model.family, Autoencoder):
+            return None
+        batch = Examples(unseen, scaling, self.accelerator.device)(torch.arange(min(n, len(unseen))))
+        seen = decoded(model, codes(model, batch.examples, batch.condition), batch.condition)
+        return scaling.to_data(seen.cpu()).numpy()
 
     def events(self, stop: StopRequest) -> Iterator[Event]:
         """Train, yielding what happens; the folder is whole at every moment."""
@@ -195,6 +213,33 @@ class Training:
         state = {"done": asdict(self.fit.done), "average": self.averages.chosen}
         save(self.folder / CHECKPOINT, Checkpoint(tensors, state))
         self._saved_at = self.fit.done.seconds
+
+
+def begin_training(
+    config: RunConfig, dataset: Dataset, folder: Path, budget: Budget, autoencoder: Run | None = None
+) -> Training:
+    """Return a new training, begun in `folder`.
+
+    autoencoder: in whose codes the model lives, if `config` says so. Raises RunError for a folder that holds
+    a run already or cannot be written.
+    """
+    if autoencoder is not None:
+        place = accelerator()
+        if place.is_main_process:
+            refuse_taken(folder)
+            keep_autoencoder(autoencoder, folder)
+        place.wait_for_everyone()
+    training = Training(config, dataset, folder, budget)
+    training.begin()
+    return training
+
+
+def refuse_taken(folder: Path) -> None:
+    """Raise RunError for a folder that holds a run."""
+    if (folder / CONFIG).exists():
+        raise RunError(
+            f"{folder} holds a run already: add --resume to go on with it, or choose another --out."
+        )
 
 
 def check_unchanged(folder: Path, wanted: RunConfig, dataset: Dataset) -> None:

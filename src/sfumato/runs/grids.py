@@ -126,8 +126,8 @@ def fit_run_grid(
     if trajectories < 2:
         raise ConfigError(f"a grid is fitted on at least 2 trajectories, not {trajectories}")
     request = run.request(2 * trajectories, seed=seed, **_without_fitted(run, options))
-    settings, schedule = request.options, run.family.denoiser.schedule
-    denoiser = run.family.guided(settings)
+    settings, schedule = request.options, run.diffusion.family.denoiser.schedule
+    denoiser = run.diffusion.family.guided(settings)
     x, condition = _starts(run, request, range(trajectories))
     fitted = fit_grid(denoiser, settings.sampler, settings.steps, x, condition, None, budget, progress)
     judged = _starts(run, request, range(trajectories, 2 * trajectories))
@@ -137,7 +137,7 @@ def fit_run_grid(
         for grid in (fitted, settings.grid)
     ]
     kept = KeptGrid(
-        sampler=complete("sampler", options.get("sampler") or run.config.sampling.sampler),
+        sampler=complete("sampler", options.get("sampler") or run.diffusion.config.sampling.sampler),
         steps=settings.steps,
         at=fitted.at,
         guidance=settings.guidance,
@@ -153,18 +153,18 @@ def fit_run_grid(
 
 def _without_fitted(run: "Run", options: Mapping[str, Any]) -> dict[str, Any]:
     """Compare with a grid that goes with any number of steps, should the run's own be a fitted one."""
-    fitted = run.config.sampling.grid["name"] == FITTED
+    fitted = run.diffusion.config.sampling.grid["name"] == FITTED
     return {**options, "grid": "log-snr"} if fitted else dict(options)
 
 
 def _starts(run: "Run", request: "Request", places: range) -> tuple[Tensor, Condition | None]:
     """Return the pure noise and the condition of the images at `places` of a request."""
     noise = SeededNoise([request.seed + place for place in places])
-    x = noise.normal((len(places), *run.config.data.shape)).to(run.device)
+    x = noise.normal((len(places), *run.config.shape)).to(run.device)
     condition = None
     if request.labels is not None:
         condition = Condition.of(label=request.labels[places.start : places.stop]).to(run.device)
-    return x * run.family.denoiser.schedule.prior_std, condition
+    return x * run.diffusion.family.denoiser.schedule.prior_std, condition
 
 
 def _median_error(

@@ -24,8 +24,8 @@ def classifier_guide(run: Run, weight: float, interval: tuple[float, float] | No
     weight: 0 is none, 1 is Bayes' rule; interval: the times within which it acts, by default the run's.
     Raises ConfigError for a run without labels, RunError where the classifier is still to be trained.
     """
-    classifier = load_classifier(run.folder, run.config, run.device)
-    acts = interval or run.config.sampling.guidance_interval
+    classifier = load_classifier(run.folder, run.diffusion.config, run.device)
+    acts = interval or run.diffusion.config.sampling.guidance_interval
     return partial(ClassifierGuided, classifier=classifier.log_prob, weight=weight, interval=acts)
 
 
@@ -37,15 +37,16 @@ def weaker_guide(run: Run, weaker: Run, weight: float) -> Guide:
     for what, own, other in (
         ("shape", run.config.data.shape, weaker.config.data.shape),
         ("classes", run.classes, weaker.classes),
-        ("scaling", run.scaling, weaker.scaling),
-        ("schedule", run.family.denoiser.schedule, weaker.family.denoiser.schedule),
+        ("scaling", run.config.scaling, weaker.config.scaling),
+        ("latent", run.config.latent, weaker.config.latent),
+        ("schedule", run.diffusion.family.denoiser.schedule, weaker.diffusion.family.denoiser.schedule),
     ):
         if own != other:
             raise ConfigError(
                 f"{weaker.folder} cannot guide {run.folder}: its {what} is {other}, not {own}. Choose a run "
                 "on the same data and schedule that is smaller or was trained for less time."
             )
-    return partial(AutoGuided, weaker=weaker.family.denoiser, weight=weight)
+    return partial(AutoGuided, weaker=weaker.diffusion.family.denoiser, weight=weight)
 
 
 def inpaint_guide(run: Run, picture: str | Path, mask: str | Path) -> Guide:
@@ -57,6 +58,11 @@ def inpaint_guide(run: Run, picture: str | Path, mask: str | Path) -> Guide:
     shape = run.config.data.shape
     if len(shape) != 3 or shape[1] != shape[2]:
         raise ConfigError(f"inpainting is for runs that make square pictures; this one makes {shape}.")
+    if run.config.latent is not None:
+        raise ConfigError(
+            f"{run.folder} lives in the codes of an autoencoder, which mix all pixels: no part of a picture "
+            "can be kept. Choose a run of the pictures themselves."
+        )
     known = run.scaling.to_model(_read(picture, run, shape[0]))
     return partial(Inpainted, known=known, mask=_read(mask, run, 1) >= 128)
 

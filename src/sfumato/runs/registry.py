@@ -28,6 +28,7 @@ from sfumato.diffusion import (
     weighting,
 )
 from sfumato.errors import ConfigError, unknown
+from sfumato.families import autoencoder, gan, hierarchical, ladder, vae, vq_vae
 from sfumato.runs.networks import MLPShape, UNetShape
 from sfumato.train.muon import Muon
 from sfumato.train.optimiser import AdamW
@@ -36,6 +37,19 @@ Spec = dict[str, Any]
 """A piece as a configuration writes it: its name and its options."""
 
 PIECES: dict[str, dict[str, Callable[..., Any]]] = {
+    "family": {
+        "linear-autoencoder": autoencoder.LinearAutoencoder,
+        "autoencoder": autoencoder.Autoencoder,
+        "denoising-autoencoder": autoencoder.DenoisingAutoencoder,
+        "masked-autoencoder": autoencoder.MaskedAutoencoder,
+        "vae": vae.VAE,
+        "vq-vae": vq_vae.VQVAE,
+        "hierarchical-vae": hierarchical.PairsVAE,
+        "equal-vae": hierarchical.EqualVAE,
+        "shared-vae": hierarchical.SharedVAE,
+        "ladder-vae": ladder.LadderVAE,
+        "gan": gan.GAN,
+    },
     "scaling": {"pixels": Pixels, "standardise": Standardise},
     "network": {"unet": UNetShape, "mlp": MLPShape},
     "schedule": {

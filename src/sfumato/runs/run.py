@@ -7,24 +7,26 @@ RUN/log.jsonl               losses and speeds over time
 RUN/budget.json             how long it is to be trained
 RUN/grids.json              grids fitted to it, if any
 RUN/report.html             the page about it
+RUN/autoencoder.safetensors in whose codes it lives, where it does (`runs.latent`)
 RUN/teacher.safetensors     whom it was distilled from, where it was (`runs.distillation`)
 RUN/classifier.safetensors  a classifier of noisy examples, where one was trained (`runs.classifier`)
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from sfumato.condition import Condition
 from sfumato.errors import ConfigError, RunError
 from sfumato.families.diffusion import Guide
-from sfumato.runs.build import build_family, build_sampling, build_scaling, frozen
-from sfumato.runs.config import RunConfig, parse_config, read_config
-from sfumato.runs.grids import with_fitted_grid
+from sfumato.runs.config import RunConfig, read_config
+from sfumato.runs.latent import open_scaling
+from sfumato.runs.model import DiffusionModel, Wish, build_model, codes, decoded
 from sfumato.runs.sampling import Chunk, Request, label_indices, walk
 from sfumato.train.averaging import load_average
 from sfumato.train.budget import Done
@@ -61,11 +63,13 @@ class Run:
         self.folder, self.config, self.device = folder, config, device
         self.done = done_of(checkpoint)
         self.average = average or chosen_average(checkpoint)
-        family = build_family(config)
-        player = family.players()[0]
-        load_average(player.module, checkpoint.tensors, player.name, self.average)
-        self.family = frozen(family, player.module.to(device), config.precision)
-        self.scaling = build_scaling(config)
+        model = build_model(config)
+        sampled = {player.name: player.module for player in model.family.players() if player.sampled}
+        for name, module in sampled.items():
+            load_average(module, checkpoint.tensors, name, self.average)
+            module.requires_grad_(False).eval().to(device)
+        self.model = model.around(sampled)
+        self.scaling = open_scaling(config, folder, device)
 
     @classmethod
     def open(
@@ -85,9 +89,21 @@ class Run:
         return cls(path, config, load(path / CHECKPOINT), torch.device(device or best_device()), average)
 
     @property
+    def family(self) -> Any:
+        """The model's family, see `families.agreements` for what it may be able to do."""
+        return self.model.family
+
+    @property
+    def diffusion(self) -> DiffusionModel:
+        """The model, where it is a diffusion model; raise ConfigError where it is not."""
+        if not isinstance(self.model, DiffusionModel):
+            raise ConfigError(f"{self.folder} is {self.model.called}: this needs a diffusion model's run.")
+        return self.model
+
+    @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes, () for an unlabelled model."""
-        return self.config.data.classes
+        """The names of the classes that it can be asked for, () where it obeys no labels."""
+        return self.model.classes
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -110,23 +126,12 @@ class Run:
         `threshold`, `guidance` and `guidance_interval`, where they should differ from the run's own.
         """
         given = {name: value for name, value in options.items() if value is not None}
-        steps = self.config.sampling.steps
-        if self.config.distilled is not None and given.get("steps", steps) != steps:
-            raise ConfigError(
-                f"{self.folder} is distilled to {steps} step{'s' * (steps > 1)}: sample it without --steps, "
-                f"or distil another by 'sfumato distill {self.config.distilled.teacher} --steps N'."
-            )
-        tree = self.config.model_dump(mode="json")
-        settings = with_fitted_grid(self.folder, {**tree["sampling"], **given}, self.done.steps)
-        config = parse_config({**tree, "sampling": settings})
-        chosen = label_indices(labels, self.classes, n)
-        sampling = replace(build_sampling(config, self.family), guides=tuple(guides), known=tuple(known))
-        self.family.guided(sampling)  # refuses a guide that does not fit, before anything is sampled
-        return Request(n, seed, chosen, sampling)
+        sampling = self.model.sampling(Wish(self.folder, self.done.steps, guides, known, given))
+        return Request(n, seed, label_indices(labels, self.classes, n), sampling)
 
     def walk(self, request: Request, places: range) -> Iterator[Chunk]:
         """Yield the moments of sampling the images at `places` of a request."""
-        return walk(self.family, self.scaling, self.config.data.shape, request, places)
+        return walk(self.model, self.scaling, request, places)
 
     def sample(
         self, n: int = 16, labels: Sequence[str | int] | None = None, seed: int = 0, **options: Any
@@ -140,6 +145,48 @@ class Run:
         for places in request.chunks(CHUNK):
             (last,) = deque(self.walk(request, places), maxlen=1)  # moments are not kept, as a list would
             parts.append(last.state)
+        return np.concatenate(parts)
+
+    def encode(self, examples: np.ndarray | Tensor, labels: Tensor | None = None) -> np.ndarray:
+        """Return the codes of examples, as the data is: uint8 (N, C, H, W) or float (N, D), as (N, *latent).
+
+        labels: int64 (N,), for a model that obeys them. Raises ConfigError for a model that has no codes and
+        for examples of another shape.
+        """
+        values = torch.as_tensor(examples)
+        if tuple(values.shape[1:]) != self.config.data.shape:
+            raise ConfigError(
+                f"this model knows examples of {self.config.data.shape}, not {tuple(values.shape[1:])}."
+            )
+        return self._in_chunks(
+            lambda part, said: codes(self.model, self.scaling.to_model(part.to(self.device)), said),
+            values,
+            labels,
+        )
+
+    def decode(self, latents: np.ndarray | Tensor, labels: Tensor | None = None) -> np.ndarray:
+        """Return what codes (N, *latent) stand for, as the data is.
+
+        Raises ConfigError for a model that decodes nothing and for codes of another shape.
+        """
+        values = torch.as_tensor(latents, dtype=torch.float32)
+        return self._in_chunks(
+            lambda part, said: self.scaling.to_data(decoded(self.model, part.to(self.device), said).cpu()),
+            values,
+            labels,
+        )
+
+    def _in_chunks(
+        self,
+        compute: Callable[[Tensor, Condition | None], Tensor],
+        values: Tensor,
+        labels: Tensor | None,
+    ) -> np.ndarray:
+        parts = []
+        for start in range(0, len(values), CHUNK):
+            places = slice(start, start + CHUNK)
+            said = None if labels is None else Condition.of(label=labels[places]).to(self.device)
+            parts.append(compute(values[places], said).cpu().numpy())
         return np.concatenate(parts)
 
 

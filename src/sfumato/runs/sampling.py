@@ -7,6 +7,7 @@ so `-n 1 --seed 7 --label 7` makes again what stood at place 7 of `--seed 0`.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,18 +18,21 @@ from sfumato.data.scaling import Scaling
 from sfumato.diffusion.later import deferring, later
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Moment
-from sfumato.families.diffusion import Diffusion, SamplingOptions
 from sfumato.randomness import SeededNoise
+from sfumato.runs.model import DiffusionModel, FamilyModel, device_of
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to sample: `n` images from `seed` on; labels: int64 (n,), or None for an unlabelled model."""
+    """What to sample: `n` images from `seed` on; labels: int64 (n,), or None for an unlabelled model.
+
+    options: what the model's `sampling` returned.
+    """
 
     n: int
     seed: int
     labels: Tensor | None
-    options: SamplingOptions
+    options: Any
 
     def chunks(self, size: int) -> list[range]:
         """Return the places of the images, in runs of at most `size`."""
@@ -62,7 +66,7 @@ def label_indices(labels: Sequence[str | int] | None, classes: tuple[str, ...], 
     """
     if not classes:
         if labels:
-            raise ConfigError("this model was trained without labels: sample it without --label.")
+            raise ConfigError("this model knows no labels: sample it without --label.")
         return None
     chosen = [_class_number(label, classes) for label in labels] if labels else list(range(len(classes)))
     return torch.tensor([chosen[place % len(chosen)] for place in range(n)])
@@ -80,15 +84,15 @@ def _class_number(label: str | int, classes: tuple[str, ...]) -> int:
 
 
 def walk(
-    family: Diffusion, scaling: Scaling, shape: tuple[int, ...], request: Request, places: range
+    model: DiffusionModel | FamilyModel, scaling: Scaling, request: Request, places: range
 ) -> Iterator[Chunk]:
     """Yield the moments of sampling the images at `places` of a request."""
-    device = next(family.module.parameters()).device
+    device = device_of(model)
     noise = SeededNoise([request.seed + place for place in places])
     condition = None
     if request.labels is not None:
         condition = Condition.of(label=request.labels[places.start : places.stop]).to(device)
-    for moment in family.frames((len(places), *shape), noise, condition, request.options):
+    for moment in model.frames((len(places), *model.config.shape), noise, condition, request.options):
         state, guess = (later(partial(_as_data, scaling, moment, name)) for name in ("state", "guess"))
         yield Chunk(places, moment, state, guess)
 

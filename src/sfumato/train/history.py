@@ -3,10 +3,25 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 
 from sfumato.files import write_whole
 from sfumato.train.budget import Done
 from sfumato.train.events import Event, HeldOut, Stepped
+
+COLUMNS = (
+    "step",
+    "images",
+    "seconds",
+    "loss",
+    "learning_rate",
+    "gradient_norm",
+    "images_per_second",
+    "held_out_loss",
+    "held_out_loss_average",
+)
+"""What every log has; other names are losses of further players, "loss of NAME", and a family's measures."""
+LOSS_OF = "loss of "
 
 
 class History:
@@ -17,7 +32,7 @@ class History:
 
     def __init__(self, path: Path, rows: int = 500) -> None:
         self._path, self._share, self._next = path, 1 / rows, 0.0
-        self._losses: list[float] = []
+        self._losses: list[Mapping[str, float]] = []
         self.rows: list[dict[str, float]] = read_history(path)
         self._last = (0.0, 0)
 
@@ -34,7 +49,7 @@ class History:
             known = {name: value for name, value in losses.items() if value is not None}
             self._add(event.done, {**known, **event.measures})
         elif isinstance(event, Stepped):
-            self._losses.append(next(iter(event.losses.values())))
+            self._losses.append(event.losses)
             if event.progress >= self._next:
                 self._add_mean(event)
 
@@ -44,7 +59,7 @@ class History:
         self._add(
             event.done,
             {
-                "loss": sum(self._losses) / len(self._losses),
+                **self._mean_losses(),
                 "learning_rate": event.learning_rate,
                 "gradient_norm": event.gradient_norm,
                 "images_per_second": (event.done.images - images) / elapsed,
@@ -52,6 +67,12 @@ class History:
         )
         self._losses, self._last = [], (event.done.seconds, event.done.images)
         self._next = event.progress + self._share
+
+    def _mean_losses(self) -> dict[str, float]:
+        """Return the mean loss of the first player, and of each further one by its name."""
+        names = dict.fromkeys(name for losses in self._losses for name in losses)
+        means = {name: fmean(losses[name] for losses in self._losses if name in losses) for name in names}
+        return {LOSS_OF + name if place else "loss": means[name] for place, name in enumerate(names)}
 
     def _add(self, done: Done, values: Mapping[str, float]) -> None:
         row = {"step": done.steps, "images": done.images, "seconds": round(done.seconds, 3)}

@@ -38,7 +38,8 @@ class FitSettings:
 
     batch: examples a step, over all processes; optimiser: how weights follow their gradients; learning_rate:
     the peak; warmup: steps of linear rise; clip: largest norm of a gradient; precision: "auto", "bf16" or
-    "fp32", see `device.autocast`; compile: whether to compile the networks.
+    "fp32", see `device.autocast`; compile: whether to compile the networks; flat: the share of training at
+    the peak.
     """
 
     batch: int
@@ -49,6 +50,7 @@ class FitSettings:
     seed: int
     precision: str = "auto"
     compile: bool = False
+    flat: float = 0.0
 
 
 class Fit:
@@ -110,10 +112,8 @@ class Fit:
         alone, agreed = self.accelerator.num_processes == 1, False
         while budget.progress(self.done) < 1 and not (stop if alone else agreed):
             progress = budget.progress(self.done)
-            rate = self.settings.learning_rate * learning_rate_scale(
-                self.done.steps, progress, self.settings.warmup
-            )
-            losses, norm = self._step(players, rate, progress)
+            rate = self._rate(progress)
+            losses, norm = self._step(players, progress)
             seconds, agreed = self._agree(time.perf_counter() - start, stop)
             steps = self.done.steps + 1
             self.done = Done(steps, steps * self.settings.batch, seconds)
@@ -121,9 +121,13 @@ class Fit:
         finished = budget.progress(self.done) >= 1
         yield Ended(self.done, None if finished else stop.name)
 
-    def _step(
-        self, players: tuple[Player, ...], rate: float, progress: float
-    ) -> tuple[dict[str, float], float]:
+    def _rate(self, progress: float, floor: float = 0.0) -> float:
+        """Return the learning rate of this step, before any player's pace."""
+        settings = self.settings
+        scale = learning_rate_scale(self.done.steps, progress, settings.warmup, settings.flat, floor)
+        return settings.learning_rate * scale
+
+    def _step(self, players: tuple[Player, ...], progress: float) -> tuple[dict[str, float], float]:
         step = self.done.steps
         batch, draws = self._rows(self._order.indices(step), generator(self.settings.seed, "train", step))
         batch = replace(batch, progress=progress)
@@ -142,7 +146,7 @@ class Fit:
                 )
             # Read before the step is taken: an accelerator then takes it while the next batch is made.
             losses[player.name] = float(self.accelerator.reduce(loss.detach(), "mean"))
-            take_step(self._optimisers[player.name], rate * player.pace)
+            take_step(self._optimisers[player.name], player.pace * self._rate(progress, player.floor))
             if player.after:
                 player.after(batch, draws)
         return losses, norm

@@ -18,9 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sfumato.errors import ConfigError
 from sfumato.train.device import fast_bf16
-from sfumato.train.optimiser import Optimisers, adamw, check_decay
+from sfumato.train.optimiser import Optimisers, adamw, check_decay, check_momentum
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 5
@@ -98,8 +97,7 @@ class Muon:
 
     def __post_init__(self) -> None:
         check_decay(self.weight_decay)
-        if not 0 <= self.momentum < 1:
-            raise ConfigError(f"momentum must be at least 0 and below 1, not {self.momentum}")
+        check_momentum(self.momentum)
 
     def build(self, module: nn.Module) -> Optimisers:
         """Build both optimisers, or the one of them that has something to do."""

@@ -10,7 +10,7 @@ from sfumato.app.cli.options import RunFolder
 
 def distill(
     run: RunFolder,
-    out: Annotated[Path | None, typer.Option(help="The new run folder \\[default: RUN-1-step].")] = None,
+    out: Annotated[Path | None, typer.Option(help="The new run folder \\[default: RUN-N-step].")] = None,
     steps: Annotated[int, typer.Option(help="Network evaluations an image will take, 1 to 4.")] = 1,
     budget: Annotated[str, typer.Option(help="How long to train: 60s, 5m or 2000steps.")] = "5m",
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of order and noise.")] = 0,

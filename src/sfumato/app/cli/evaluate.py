@@ -13,6 +13,7 @@ from sfumato.app.cli.options import (
     SamplerName,
     Seed,
     Steps,
+    Threshold,
     Weaker,
     WeakerGuidance,
 )
@@ -29,6 +30,7 @@ def evaluate(
     classifier_guidance: ClassifierGuidance = None,
     weaker: Weaker = None,
     weaker_guidance: WeakerGuidance = None,
+    threshold: Threshold = None,
     sampler: SamplerName = None,
     grid: GridName = None,
     steps: Steps = None,
@@ -47,4 +49,5 @@ def evaluate(
 
     opened = Run.open(run)
     wish = Guidances(guidance, guidance_interval, classifier_guidance, weaker, weaker_guidance)
-    score_run(opened, data, n, seed, as_json, wish, sampler=sampler, grid=grid, steps=steps)
+    how = {"sampler": sampler, "grid": grid, "steps": steps, "threshold": threshold}
+    score_run(opened, data, n, seed, as_json, wish, **how)

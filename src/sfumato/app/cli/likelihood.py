@@ -18,9 +18,11 @@ def likelihood(
         typer.Option(min=1, help="Steps of the bound's chain \\[default: the run's own, or 1,000]."),
     ] = None,
     probes: Annotated[
-        int,
-        typer.Option(min=1, help="Random probes of the flow's trace, in many dimensions."),
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1, help="Random probes of the flow's trace, in more than 32 dimensions \\[default: 1]."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Noise of example i comes from seed + i.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:

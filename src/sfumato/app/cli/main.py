@@ -11,12 +11,17 @@ import typer
 from sfumato import __version__
 from sfumato.app.cli.classifier import classifier
 from sfumato.app.cli.data import data
+from sfumato.app.cli.decode import decode
 from sfumato.app.cli.demo import demo
 from sfumato.app.cli.distill import distill
+from sfumato.app.cli.encode import encode
 from sfumato.app.cli.evaluate import evaluate
+from sfumato.app.cli.filters import filters
 from sfumato.app.cli.fit_grid import fit_grid
+from sfumato.app.cli.interpolate import interpolate
 from sfumato.app.cli.likelihood import likelihood
 from sfumato.app.cli.recipes import recipes
+from sfumato.app.cli.reconstruct import reconstruct
 from sfumato.app.cli.sample import sample
 from sfumato.app.cli.train import train
 from sfumato.app.cli.verify import verify
@@ -28,7 +33,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (demo, train, sample, distill, classifier, fit_grid, evaluate, likelihood, data, recipes, verify):
+VERBS = (
+    *(demo, train, sample, distill, classifier, fit_grid, evaluate, likelihood),
+    *(encode, decode, reconstruct, interpolate),
+    *(data, filters, recipes, verify),
+)
+for verb in VERBS:
     app.command()(verb)
 
 

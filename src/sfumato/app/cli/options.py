@@ -75,3 +75,6 @@ SampleFile = Annotated[
     ),
 ]
 Prompts = Annotated[list[str] | None, typer.Option(help="What to draw, for a model trained on captions.")]
+Latent = Annotated[
+    Path | None, typer.Option(metavar="RUN", help="Train in the codes of this autoencoder's run.")
+]

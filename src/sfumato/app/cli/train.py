@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sfumato.app.cli.options import Background, Channels, HeldOut, Size
+from sfumato.app.cli.options import Background, Channels, HeldOut, Latent, Size
 
 DEFAULT_BUDGET = "5m"
 
@@ -38,6 +38,7 @@ def train(
         int | None, typer.Option(min=0, max=2**62, help="Of weights, order and noise \\[default: 0].")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
+    latent: Latent = None,
     size: Size = None,
     channels: Channels = None,
     background: Background = None,
@@ -52,7 +53,7 @@ def train(
     from sfumato.app.training import Wish, resume_run, start_run
 
     reading = {"size": size, "channels": channels, "background": background, "held_out": held_out}
-    wish = Wish(source, out, recipe, tuple(settings or ()), budget, seed, reading)
+    wish = Wish(source, out, recipe, tuple(settings or ()), budget, seed, reading, latent)
     if resume:
         resume_run(wish)
     else:

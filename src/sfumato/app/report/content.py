@@ -9,6 +9,16 @@ from sfumato.app.plots import Row
 
 
 @dataclass(frozen=True)
+class Figure:
+    """A picture under its heading. name: of its place on the page, for links."""
+
+    name: str
+    heading: str
+    picture: Image.Image
+    caption: str
+
+
+@dataclass(frozen=True)
 class Report:
     """The content of one page. What is left out, or empty, leaves no trace on it.
 
@@ -16,7 +26,8 @@ class Report:
     summary: facts as (name, value), shown in a row of tiles;
     config: the run's settings, nested as they are, every value shown;
     history: rows of the training log, see `sfumato.app.plots.loss_curve`;
-    samples, film_strip, neighbours: pictures, see `sfumato.app.pictures`; samples_caption: under the first;
+    figures: pictures of what it makes, in their order; evidence: pictures to judge it by, below the scores;
+    measures: (name, value) of what the family says of itself;
     scores: (name, value as text with its spread); score_warnings: a sentence each, shown above them;
     commands: (explanation, command line); python_snippet: how to use the run from Python;
     notes: sentences, for example about skipped files; version, date: for the foot of the page.
@@ -25,10 +36,9 @@ class Report:
     title: str
     subtitle: str = ""
     summary: Sequence[tuple[str, str]] = ()
-    samples: Image.Image | None = None
-    samples_caption: str = ""
-    film_strip: Image.Image | None = None
-    neighbours: Image.Image | None = None
+    figures: Sequence[Figure] = ()
+    evidence: Sequence[Figure] = ()
+    measures: Sequence[tuple[str, str]] = ()
     history: Sequence[Row] = ()
     scores: Sequence[tuple[str, str]] | None = None
     score_warnings: Sequence[str] = ()

@@ -4,9 +4,11 @@ from sfumato.diffusion.guidance.auto import AutoGuided
 from sfumato.diffusion.guidance.classifier import ClassifierGuided, LogProb
 from sfumato.diffusion.guidance.classifier_free import OFF, ClassifierFree
 from sfumato.diffusion.guidance.inpainting import Inpainted
+from sfumato.diffusion.guidance.interval import ALWAYS
 from sfumato.diffusion.guidance.measurement import Measured, Measurement
 
 __all__ = [
+    "ALWAYS",
     "OFF",
     "AutoGuided",
     "ClassifierFree",

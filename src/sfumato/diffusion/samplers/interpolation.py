@@ -18,8 +18,6 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from sfumato.diffusion.combination import combine
-
 Point = tuple[float, Tensor]
 """A place on the solver's axis and the value there: (B, ...)."""
 
@@ -56,9 +54,3 @@ def vandermonde(places: Sequence[float], moments: Sequence[float]) -> list[float
         for i in range(k, n - 1):
             d[i] -= d[i + 1]
     return d
-
-
-def correction(points: Sequence[Point], h: float, moments: Sequence[float]) -> Tensor:
-    """Return Σ_j c_j·(f_j − f_0): (B, ...), zero where there is but one point; else as `weights`."""
-    places, values = zip(*points, strict=True)
-    return combine(*zip(weights(places, h, moments), values, strict=True))

@@ -1,0 +1,77 @@
+"""The pictures of a run's report, by what its family can do: make examples, see them, know them by a code."""
+
+import numpy as np
+import torch
+
+from sfumato.app.pictures import film_strip, pairs, picture
+from sfumato.app.report.content import Figure
+from sfumato.data import Dataset
+from sfumato.families.agreements import Autoencoder, Generator
+from sfumato.metrics import nearest
+from sfumato.runs.run import Run
+
+SHOWN, COMPARED = 60, 20
+
+
+def panels(run: Run, dataset: Dataset) -> tuple[list[Figure], list[Figure]]:
+    """Return the pictures of what it makes, and those to judge it by; none of what cannot be drawn."""
+    made: list[Figure] = []
+    evidence: list[Figure] = []
+    if isinstance(run.family, Generator):
+        made, evidence = _samples(run, dataset)
+    if isinstance(run.family, Autoencoder) and dataset.is_pictures:
+        made.append(_reconstructions(run, dataset))
+    return made, evidence
+
+
+def can_draw(shape: tuple[int, ...]) -> bool:
+    """Return whether examples of `shape` can be drawn: pictures, and points in the plane."""
+    return len(shape) == 3 or shape == (2,)
+
+
+def _samples(run: Run, dataset: Dataset) -> tuple[list[Figure], list[Figure]]:
+    request = run.request(SHOWN if dataset.is_pictures else 2000)
+    moments = [chunk.state for chunk in run.walk(request, range(request.n))]
+    samples, labels = moments[-1], None if request.labels is None else request.labels.numpy()
+    found = []
+    if can_draw(dataset.shape):
+        drawn = picture(samples, labels, reference=_reference(dataset))
+        found.append(Figure("samples", "Samples", drawn, _caption(run, request.n)))
+    if can_draw(dataset.shape) and len(moments) > 2:
+        caption = (
+            "Each sample on its way, from the first moment on the left to the finished one on the right."
+        )
+        found.append(Figure("film", "From noise to picture", film_strip(moments), caption))
+    return found, [_neighbours(samples, dataset)] if dataset.is_pictures else []
+
+
+def _caption(run: Run, n: int) -> str:
+    order = "; columns are the classes in order" if run.classes else ""
+    way = run.model.way()
+    return f"{n:,} samples from seeds 0 on{', ' if way else ''}{way}{order}."
+
+
+def _reference(dataset: Dataset) -> np.ndarray | None:
+    if dataset.is_pictures:
+        return None
+    return dataset.train.store.take(torch.arange(min(4000, len(dataset.train)))).numpy()
+
+
+def _neighbours(samples: np.ndarray, dataset: Dataset) -> Figure:
+    shown = samples[:COMPARED]
+    indices, _ = nearest(torch.from_numpy(shown), dataset.train.store)
+    caption = (
+        "Above, samples; below each, the nearest of the training images. Pairs that are alike to the pixel "
+        "would mean the model remembers rather than invents."
+    )
+    drawn = pairs(shown, dataset.train.store.take(indices).numpy())
+    return Figure("neighbours", "Is it copying?", drawn, caption)
+
+
+def _reconstructions(run: Run, dataset: Dataset) -> Figure:
+    unseen = dataset.held_out if len(dataset.held_out) else dataset.train
+    examples, labels = unseen.batch(torch.arange(min(COMPARED, len(unseen))))
+    said = labels if run.classes else None
+    seen = run.decode(run.encode(examples, said), said)
+    caption = "Above, examples that were held out; below each, what is left of it once encoded and decoded."
+    return Figure("reconstructions", "What a code keeps", pairs(examples.numpy(), seen), caption)
