@@ -216,7 +216,7 @@ def test_without_a_penalty_the_game_circles(name: str) -> None:
 @pytest.mark.parametrize("name", ONE_NUMBER)
 @pytest.mark.parametrize("penalties", [Penalties(r1=0.5), Penalties(r2=0.5), Penalties(r1=0.25, r2=0.25)])
 def test_zero_centred_penalties_draw_it_home(name: str, penalties: Penalties) -> None:
-    """The eigenvalues are −r/2 ± i·(f² − r²/4)^½ for r = r1 + r2 (the same, theorem 4.1)."""
+    """The eigenvalues are −r/2 ± i·(f² − r²/4)^½ for r = r1 + r2 (the same paper, on such penalties)."""
     for found in turns(name, penalties):
         assert found.real == pytest.approx(-0.25, abs=1e-6)
         assert abs(found.imag) == pytest.approx(math.sqrt(SPEED.get(name, 0.5) ** 2 - 0.0625), abs=1e-6)
@@ -347,7 +347,7 @@ def test_a_game_without_its_labels_is_refused() -> None:
     family, batch = game_of(FACTS[0])
     assert batch.condition is not None
     for condition in (None, batch.condition.drop_all()):
-        with pytest.raises(ConfigError, match="ask for one"):
+        with pytest.raises(ConfigError, match="learned each class by its label"):
             list(family.frames((6, 1, 8, 8), SeededNoise(range(6)), condition, None))
     free, _ = game_of(FACTS[0], labels=False)
     assert len(list(free.frames((6, 1, 8, 8), SeededNoise(range(6)), None, None))) == 2

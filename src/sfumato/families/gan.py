@@ -153,8 +153,11 @@ class AdversarialGame:
         self, shape: tuple[int, ...], noise: Noise, condition: Condition | None, options: object
     ) -> Iterator[Moment]:
         """Yield the samples, (B, ...), at the start and at the end of the one step: noise is no picture."""
+        asked = self._told(condition)
+        if asked is not None and bool(asked.dropped.any()):
+            raise ConfigError("this GAN learned each class by its label: no sample can go without one.")
         z = noise.normal((shape[0], self.latent)).to(next(self.generator.parameters()).device)
-        x = self.generator(z, self._told(condition))
+        x = self.generator(z, asked)
         yield Moment(0, 1, x, x, 0)
         yield Moment(1, 1, x, x, 1)
 
@@ -176,7 +179,7 @@ class AdversarialGame:
         """Return what the networks are told: nothing, or every row's label."""
         if not self.classes:
             return None
-        if condition is None or bool(condition.dropped.any()):
+        if condition is None:
             raise ConfigError("this GAN learned each class by its label: ask for one in every sample.")
         return condition
 

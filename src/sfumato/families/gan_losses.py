@@ -9,9 +9,9 @@ The critic D sees data x, of density p, and samples G(z), of density q. With S(u
     hinge           L_D = max(0, 1 − D(x)) + max(0, 1 + D(G(z)))      L_G = −D(G(z))
     relativistic    L_D = S(D(G(z)) − D(x))                           L_G = S(D(x) − D(G(z)))
 
-The first three judge each picture alone: the best critic says p/(p + q) (its log-odds log p/q), which is flat
-wherever samples are missing, so a generator that left a mode is never called back. The relativistic pair asks
-which of two is real and is flat nowhere while p ≠ q (Sun et al. 2020 show its landscape has no bad basins).
+The first three judge each picture alone, and their best critic says p/(p + q). Sun et al. 2020 prove that the
+landscape of such games is full of bad basins, in which the generator has left modes, and that the one of the
+relativistic pair, which asks which of two is real, has none.
 
 Each carries the gradient penalties its authors use (`gan_penalties`).
 """
@@ -142,7 +142,7 @@ class Hinge(Wasserstein):
 
 @dataclass(frozen=True)
 class Relativistic(_OneNumber):
-    """Which of two is real? (Jolicoeur-Martineau 2019, section 4.1; with R1 and R2 Huang et al. 2024.)"""
+    """Which of two is real? (Jolicoeur-Martineau 2019; with R1 and R2 Huang et al. 2024.)"""
 
     penalties: ClassVar[Penalties] = Penalties(r1=1.0, r2=1.0)
 

@@ -3,7 +3,7 @@
 *Relative spread*: the mean distance between two samples over that between two examples, within each class
 where there are labels. 1 is right, 0 a generator of one picture a class.
 
-*Coverage* (Naeem et al. 2020, equation 9): the share of examples that have a sample within the ball reaching
+*Coverage* (Naeem et al. 2020): the share of examples that have a sample within the ball reaching
 to their k-th nearest neighbour among the examples. Of m samples from the data's own distribution and as many
 examples it is 1 − 2^−k in expectation, up to terms in 1/m, 0.97 for k = 5; of a generator that found half of
 all modes, half of that.

@@ -2,7 +2,7 @@
 
 A sample is *sharp* if it lies within three standard deviations of the nearest centre, as 98.9 % of the
 plane's own points do (1 − e^(−9/2)). A mode is *covered* if at least a tenth of its fair share, n/K of n
-samples, are sharp samples of it. (After Srivastava et al. 2017, "VEEGAN", section 5.1, where one sample is
+samples, are sharp samples of it. (After Srivastava et al. 2017, "VEEGAN", where one sample is
 enough to cover a mode and a stray one therefore counts.)
 """
 

@@ -2,8 +2,8 @@
 
 They carry no norm, because a penalty on a critic's slope is a penalty for each example alone (Gulrajani et
 al. 2017, section 4), and blocks that start as the identity, which makes up for it (Zhang et al. 2019; in this
-game Huang et al. 2024, section 3.2). The label enters by projection (Miyato & Koyama 2018, equation 6): with
-features φ(x) and a learned vector w_y for each class,
+game Huang et al. 2024). The label enters by projection (Miyato & Koyama 2018): with features φ(x) and a
+learned vector w_y for each class,
 
     D(x, y) = W·φ(x) + w_y·φ(x)/√F,    F the length of φ(x).
 """
