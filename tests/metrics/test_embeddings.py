@@ -9,7 +9,6 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from sfumato.data import load_data
-from sfumato.data.scaling import Pixels, standardise
 from sfumato.errors import DataError
 from sfumato.metrics.embedding_map import embedding_map, neighbourly, principal
 from sfumato.metrics.probe import embeddings, linear_probe, probe, raw
@@ -48,24 +47,23 @@ def test_a_probe_does_not_depend_on_units_nor_on_coordinates_that_never_vary() -
 
 def test_digits_are_read_off_their_pixels_and_no_label_reaches_the_encoder() -> None:
     digits = load_data("digits")
-    found = probe(raw, digits, Pixels())
+    found = probe(raw, digits)
     assert found.accuracy > 0.93  # multinomial logistic regression on these pixels reads about 96 %
     assert found.examples == len(digits.held_out)
-    blind = probe(lambda x: torch.zeros(len(x), 3), digits, Pixels())
+    blind = probe(lambda x: torch.zeros(len(x), 3), digits)
     assert blind.accuracy < 0.2
 
 
 def test_embeddings_come_in_order_whatever_the_chunks() -> None:
     digits = load_data("digits")
-    found = embeddings(raw, digits.train, Pixels())
+    found = embeddings(raw, digits.train)
     some = torch.tensor([0, 511, 512, 1600])
-    assert torch.equal(found[some], raw(Pixels().to_model(digits.train.batch(some)[0])))
+    assert torch.equal(found[some], raw(digits.train.batch(some)[0]))
 
 
 def test_without_labels_there_is_nothing_to_probe() -> None:
-    moons = load_data("checkerboard")
     with pytest.raises(DataError, match="labels"):
-        probe(raw, moons, standardise(moons.train.store))
+        probe(raw, load_data("checkerboard"))
     with pytest.raises(DataError, match="two classes"):
         linear_probe(drawn(5, 2), torch.zeros(5).long(), drawn(5, 2), torch.zeros(5).long())
 

@@ -9,11 +9,11 @@ small data set can be read off those, too.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sfumato.data.dataset import Dataset, Split
-from sfumato.data.scaling import Scaling
 from sfumato.errors import DataError
 
 CHUNK = 512
@@ -21,7 +21,8 @@ MOST_ROUNDS = 300
 LEEWAY = 0.1
 """One over the penalty on squared weights, which matters where coordinates are many and examples few."""
 
-Encode = Callable[[Tensor], Tensor]
+Encode = Callable[[Tensor], Tensor | np.ndarray]
+"""From examples as the data is, uint8 (B, C, H, W) or float32 (B, D), to embeddings (B, ...)."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +37,15 @@ class Probe:
     learned_from: int
 
 
-def raw(x: Tensor) -> Tensor:
+def raw(examples: Tensor) -> Tensor:
     """Return the examples' own values as their embedding: (B, ...) -> (B, D)."""
-    return x.flatten(1)
+    return examples.flatten(1).float()
 
 
-def embeddings(encode: Encode, split: Split, scaling: Scaling, device: torch.device | None = None) -> Tensor:
-    """Return the embeddings of a split, a chunk at a time: float32 (N, D) on the host.
-
-    encode: examples as the model sees them, (B, ...) on `device` -> (B, D).
-    """
-    found = []
-    for indices in torch.arange(len(split)).split(CHUNK):
-        x = scaling.to_model(split.batch(indices)[0])
-        found.append(encode(x if device is None else x.to(device)).float().flatten(1).cpu())
-    return torch.cat(found)
+def embeddings(encode: Encode, split: Split) -> Tensor:
+    """Return the embeddings of all examples of a split, in order, found a chunk at a time: float32 (N, D)."""
+    chunks = torch.arange(len(split)).split(CHUNK)
+    return torch.cat([torch.as_tensor(encode(split.store.take(rows))).float().flatten(1) for rows in chunks])
 
 
 def linear_probe(known: Tensor, labels: Tensor, asked: Tensor, answers: Tensor) -> Probe:
@@ -68,7 +63,7 @@ def linear_probe(known: Tensor, labels: Tensor, asked: Tensor, answers: Tensor) 
     return Probe(float(right.mean()), len(answers), len(labels))
 
 
-def probe(encode: Encode, dataset: Dataset, scaling: Scaling, device: torch.device | None = None) -> Probe:
+def probe(encode: Encode, dataset: Dataset) -> Probe:
     """Probe an encoder on a labelled data set: learn from the training split, ask about the held-out one.
 
     Raises DataError for data without labels or without held-out examples.
@@ -76,5 +71,6 @@ def probe(encode: Encode, dataset: Dataset, scaling: Scaling, device: torch.devi
     train, held_out = dataset.train, dataset.held_out
     if train.labels is None or held_out.labels is None or not len(held_out):
         raise DataError(f"'{dataset.name}' has no labels and held-out examples to probe an encoder with.")
-    known, asked = (embeddings(encode, split, scaling, device) for split in (train, held_out))
-    return linear_probe(known, train.labels, asked, held_out.labels)
+    return linear_probe(
+        embeddings(encode, train), train.labels, embeddings(encode, held_out), held_out.labels
+    )
