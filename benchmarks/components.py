@@ -65,9 +65,8 @@ def main() -> None:
             )
             angle, ratio = compared(run, data, latent)
         held &= angle < GOALS[0] and ratio < 1 + GOALS[1]
-        print(
-            f"  {latent:2d}   {angle:10.3f}°   {ratio:12.5f}   {run.done.steps:,} steps, {run.done.seconds:.0f} s"
-        )
+        took = f"{run.done.steps:,} steps, {run.done.seconds:.0f} s"
+        print(f"  {latent:2d}   {angle:10.3f}°   {ratio:12.5f}   {took}")
     raise SystemExit(not held)
 
 
