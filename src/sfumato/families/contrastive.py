@@ -16,8 +16,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from sfumato.condition import Condition
 from sfumato.errors import ConfigError
@@ -35,11 +34,9 @@ from sfumato.families.embedding_geometry import (
     unit,
 )
 from sfumato.families.info_nce import nt_xent, paired
-from sfumato.nets.features import PictureFeatures, VectorFeatures
+from sfumato.nets.contrastive import LARGEST_SCALE, ContrastiveNet, Features
 
 PLAYER = "encoder"
-LARGEST_SCALE = 100.0
-"""One over the smallest temperature."""
 TEMPERATURE = "temperature"
 
 
@@ -47,14 +44,14 @@ TEMPERATURE = "temperature"
 class Contrastive:
     """The options of a contrastive encoder.
 
-    embedding: numbers in a code; projection: numbers the loss compares; widths: channels of each level for
-    pictures, of which vectors take the last as their width; temperature: at the start, above 0.01; strength:
-    of the augmentations, 0 for none; mirror: the share of mirrored pictures, None for what suits the data.
+    embedding: numbers in a code; projection: numbers the loss compares; widths: channels of each scale, the
+    last of which has one pixel; temperature: at the start, from 0.01 on; strength: of the augmentations, 0
+    for none; mirror: the share of mirrored pictures, None for what suits the data.
     """
 
     embedding: int = 128
     projection: int = 64
-    widths: tuple[int, ...] = (64, 128, 192)
+    widths: tuple[int, ...] = (128, 192, 256)
     temperature: float = 0.1
     strength: float = 1.0
     mirror: float | None = None
@@ -71,40 +68,9 @@ class Contrastive:
 
     def build(self, facts: DataFacts) -> "ContrastiveEncoder":
         """Build the encoder with fresh weights."""
-        size, widths = facts.shape[0], self.widths
-        features: nn.Module = (
-            PictureFeatures(facts.shape, self.embedding, widths)
-            if len(facts.shape) == 3
-            else VectorFeatures(size, self.embedding, widths[-1])
-        )
+        features = Features(facts.shape, self.widths, self.embedding)
         module = ContrastiveNet(features, self.embedding, self.projection, self.temperature)
         return ContrastiveEncoder(module, Views(usual(facts, self.strength, self.mirror)))
-
-
-class ContrastiveNet(nn.Module):
-    """The network: x: (B, ...) -> what the loss compares: (B, projection).
-
-    features: x -> the embedding: (B, embedding); temperature: at the start.
-    """
-
-    def __init__(self, features: nn.Module, embedding: int, projection: int, temperature: float) -> None:
-        super().__init__()
-        self.features = features
-        self.inner, self.outer = nn.Linear(embedding, embedding), nn.Linear(embedding, projection)
-        self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the projection of the embedding of x: (B, projection)."""
-        return self.project(self.features(x))
-
-    def project(self, embedding: Tensor) -> Tensor:
-        """Return what the loss compares of embeddings (B, embedding): (B, projection)."""
-        return self.outer(F.silu(self.inner(F.silu(embedding))))
-
-    @property
-    def scale(self) -> Tensor:
-        """One over the temperature: ()."""
-        return self.log_scale.clamp(max=math.log(LARGEST_SCALE)).exp()
 
 
 @dataclass(frozen=True)
