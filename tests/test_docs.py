@@ -157,7 +157,7 @@ def test_every_row_of_the_lectures_is_there() -> None:
 @pytest.mark.parametrize("line", LECTURES, ids=lambda line: f"{line[0]}: {line[1]}")
 def test_every_name_of_the_lectures_page_is_real(line: list[str]) -> None:
     for recipe in re.findall(r"`([^`]+)`", line[2]):
-        assert recipe in RECIPES or recipe in PIECES["family"] or recipe.startswith("sfumato ")
+        assert recipe in RECIPES or recipe.startswith("sfumato ")
     functions = re.findall(r"`([^`]+)`", line[3])
     assert functions
     for function in functions:

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import call
 from PIL import Image
 
+from helpers import call
+from sfumato.data import load_data
 from sfumato.families.agreements import Autoencoder, DataFacts, Encoder, Generator, Labelled
+from sfumato.recipes import configure
 from sfumato.runs.registry import PIECES
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +41,10 @@ def quoted(cell: str) -> list[str]:
 
 
 FORMULAS = [
-    (page, row) for page, text in PAGES.items() for head in ("| what |", "| loss |") for row in rows(text, head)
+    (page, row)
+    for page, text in PAGES.items()
+    for head in ("| what |", "| loss |")
+    for row in rows(text, head)
 ]
 
 
@@ -74,28 +79,29 @@ def test_the_table_says_what_each_family_can_do() -> None:
         assert said == [*can, "yes" if obeys else wish], name
 
 
-def test_the_options_are_all_there_with_their_defaults() -> None:
-    found: dict[str, dict[str, object]] = {}
+def test_the_options_are_all_there_with_what_the_recipes_choose(tmp_path: Path) -> None:
+    larger = tmp_path / "larger.npz"
+    np.savez(larger, images=np.zeros((20, 28, 28), np.uint8), labels=np.arange(20) % 10)
+    found: dict[str, dict[str, list[str]]] = {}
     for text in PAGES.values():
-        for names in re.findall(r"^\| option of (.+?) \| default", text, flags=re.M):
-            families = quoted(names)
-            for options, defaults, _ in rows(text, f"| option of {names} |"):
-                each = defaults.split("; ") * (len(families) if "; " not in defaults else 1)
-                for family, default in zip(families, each, strict=True):
-                    found.setdefault(family, {}).update(dict.fromkeys(quoted(options), default))
+        for names in re.findall(r"^\| option of (.+?) \| digits", text, flags=re.M):
+            for options, *values, _ in rows(text, f"| option of {names} |"):
+                for family in quoted(names):
+                    found.setdefault(family, {}).update(dict.fromkeys(quoted(options), values))
     assert found.keys() == PIECES["family"].keys()
     for name, said in found.items():
-        known = inspect.signature(PIECES["family"][name]).parameters
-        expected = {key: _written(parameter.default) for key, parameter in known.items()}
+        small, large = (configure(load_data(str(source)), name).family for source in ("digits", larger))
+        expected = {key: [_written(small[key]), _written(large[key])] for key in small if key != "name"}
         assert said == expected, name
 
 
 def _written(value: object) -> str:
-    """Return a default as `--set` takes it."""
+    """Return a value as `--set` takes it, whole numbers as such."""
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_written, value))}]"
     if isinstance(value, str):
         return value
-    number = int(value) if isinstance(value, float) and value.is_integer() else value
-    return json.dumps(number)
+    return json.dumps(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 @every_page
@@ -112,7 +118,11 @@ def test_every_picture_and_page_it_points_to_is_there(page: str) -> None:
 def test_its_commands_run_as_written(page: str, tmp_path: Path) -> None:
     """In their order, at two steps where they train, and then its Python."""
     _some_pictures(tmp_path / "my-pictures")
-    lines = [line for block in re.findall(r"```sh\n(.*?)```", PAGES[page], flags=re.S) for line in block.splitlines()]
+    lines = [
+        line
+        for block in re.findall(r"```sh\n(.*?)```", PAGES[page], flags=re.S)
+        for line in block.splitlines()
+    ]
     assert lines
     before = os.getcwd()
     os.chdir(tmp_path)
