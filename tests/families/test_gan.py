@@ -216,7 +216,7 @@ def test_without_a_penalty_the_game_circles(name: str) -> None:
 @pytest.mark.parametrize("name", ONE_NUMBER)
 @pytest.mark.parametrize("penalties", [Penalties(r1=0.5), Penalties(r2=0.5), Penalties(r1=0.25, r2=0.25)])
 def test_zero_centred_penalties_draw_it_home(name: str, penalties: Penalties) -> None:
-    """The eigenvalues are −r/2 ± i·(f² − r²/4)^½ for r = r1 + r2 (the same paper, on zero-centred penalties)."""
+    """The eigenvalues are −r/2 ± i·(f² − r²/4)^½ for r = r1 + r2 (the same paper, on such penalties)."""
     for found in turns(name, penalties):
         assert found.real == pytest.approx(-0.25, abs=1e-6)
         assert abs(found.imag) == pytest.approx(math.sqrt(SPEED.get(name, 0.5) ** 2 - 0.0625), abs=1e-6)
