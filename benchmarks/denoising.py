@@ -40,6 +40,8 @@ RATIO = 0.9
 """Of each level to the one before it on the way down, to 0.02."""
 LEAST = 0.02
 WAYS = ("one jump", "many steps")
+EXPLAINED = (__doc__ or "").split("\n\n", 2)[2].strip()
+"""What the page says of it: the docstring without its title and command."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def page(rows: list[Row], ruler: Ruler, run: Run, picture: str) -> str:
     columns += ("looks real: jump", "steps", "variance: jump", "steps")
     return f"""# One jump or many steps ({date.today().isoformat()})
 
-{(__doc__ or "").partition("    python")[0].strip()}
+{EXPLAINED}
 
 Trained for {run.done.seconds:.0f} s ({run.done.steps:,} steps). Pictures lie in [−1, 1]; errors are for a
 range of 1. Real unseen digits: Fréchet distance {ruler.floor:.1f}, 95 % look real.

@@ -33,7 +33,7 @@ from sfumato.randomness import BatchNoise, generator
 from sfumato.train.averaging import Averages
 from sfumato.train.budget import Budget, Done
 from sfumato.train.device import autocast
-from sfumato.train.events import Event
+from sfumato.train.events import Event, HeldOut
 from sfumato.train.held_out import HeldOutLoss
 from sfumato.train.loop import Fit, FitSettings
 from sfumato.train.muon import Muon
@@ -41,8 +41,9 @@ from sfumato.train.signals import StopRequest
 
 DESIGNS: dict[str, Design] = {
     "vae": VAE(latent=40, decoder="bernoulli", width=96, warmup=0.1),
-    "ladder": LadderVAE(decoder="bernoulli", latents=(16, 2), widths=(32, 80), warmup=0.1),
+    "ladder": LadderVAE(decoder="bernoulli", latents=(16, 2), widths=(64, 64), warmup=0.1),
 }
+"""Of about as many parameters on MNIST."""
 SET_ASIDE = 1000
 CPU = torch.device("cpu")
 
@@ -108,7 +109,10 @@ def trained(
         averages(event)
         unseen(event)
         for one in news:
-            print(one, flush=True)
+            if isinstance(one, HeldOut):
+                print(
+                    f"  {one.done.seconds:.0f} s: {one.raw:.2f} nats, average {one.average:.2f}", flush=True
+                )
         news.clear()
     return family.with_modules(averages.modules()), fit.done
 
@@ -132,9 +136,10 @@ def measured(name: str, data: Dataset, seconds: float, args: argparse.Namespace)
     x = loader(data.held_out)(torch.arange(len(data.held_out))).examples
     found = bounds(family, x, args.samples, generator(args.seed, "bound"))
     evidence, bound = (torch.cat(parts) for parts in zip(*found, strict=True))
-    some = family.draw(256, data.shape, generator(args.seed, "measures"))
+    some = Batch(x[:256], None)
+    draws = family.draw(len(some.examples), data.shape, generator(args.seed, "measures"))
     with torch.inference_mode(), autocast(CPU, "auto"):
-        measures = dict(family.measures(Batch(x[:256], None), some))  # type: ignore[attr-defined]
+        measures = dict(family.measures(some, draws))  # type: ignore[attr-defined]
     parameters = sum(weight.numel() for weight in module.parameters())
     error = float(bound.std()) / len(bound) ** 0.5
     return Result(parameters, done, float(evidence.mean()), float(bound.mean()), error, measures)
@@ -148,7 +153,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=500, help="draws of a code for each picture")
     parser.add_argument("--seed", type=int, default=0, help="of the binarisation, the weights and all draws")
     parser.add_argument("--data", help="other grey pictures than mnist.npz in $SFUMATO_DATA")
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--learning-rate", type=float, default=6e-3)
     parser.add_argument("--clip", type=float, default=10.0, help="of the gradient of a sum over pixels")
     parser.add_argument("--compile", action="store_true")

@@ -101,12 +101,13 @@ def test_dead_codes_move_to_offered_encodings_and_the_living_stay() -> None:
     assert torch.equal(made.codebook[2], z[1, :, 1, 1])
 
 
-def test_no_offer_revives_nothing() -> None:
-    made = quantiser()
-    before = made.codebook.detach().clone()
-    made.revive(torch.zeros(0, 3, 2, 2), torch.zeros(0, dtype=torch.int64), torch.zeros(0))
-    assert torch.equal(made.codebook, before)
-    assert made.usage.isfinite().all()
+def test_a_batch_of_which_nothing_is_watched_revives_nothing() -> None:
+    model = fresh()
+    draws = model.draw(4, (1, 8, 8), generator(0, "draws"))
+    before = model.module.quantiser.codebook.detach().clone()
+    model.revive(Batch(randn(4, 1, 8, 8), None), {**draws, "watched": torch.zeros(4, dtype=torch.bool)})
+    assert torch.equal(model.module.quantiser.codebook, before)
+    assert not model.module.quantiser.usage.any()
 
 
 def test_perplexity_counts_the_codes_in_play() -> None:
@@ -122,7 +123,7 @@ def test_it_is_an_autoencoder_and_no_generator() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "grid"), [((1, 8, 8), (8, 8)), ((1, 28, 28), (7, 7)), ((3, 17, 9), (5, 3))]
+    ("shape", "grid"), [((1, 8, 8), (4, 4)), ((1, 28, 28), (7, 7)), ((3, 17, 9), (5, 3))]
 )
 def test_codes_decode_to_pictures_of_any_size(shape: tuple[int, ...], grid: tuple[int, int]) -> None:
     facts = replace(PICTURES, shape=shape)

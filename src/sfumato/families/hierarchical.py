@@ -14,7 +14,7 @@ from torch import nn
 
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import DataFacts
-from sfumato.families.hierarchy import HierarchyDesign
+from sfumato.families.hierarchy_design import HierarchyDesign
 from sfumato.nets.chain import Chain, Near, OwnPairs, SharedPair, Untold
 from sfumato.nets.gaussian_codec import GaussianCodec, VectorMap, picture_codec, vector_codec
 from sfumato.nets.mlp import MLP

@@ -10,7 +10,6 @@ the prior it is unit noise, so an arc between two codes passes through what the 
 numbers hold the gist and the last the detail, and zeros stand for what the coarser levels suggest.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -18,13 +17,13 @@ from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sfumato.condition import Condition
 from sfumato.diffusion.later import later
 from sfumato.errors import ConfigError
-from sfumato.families.agreements import Batch, DataFacts, Draws, Moment, Player
-from sfumato.families.likelihoods import Likelihood, likelihood
+from sfumato.families.agreements import Batch, Draws, Moment, Player
+from sfumato.families.likelihoods import Likelihood
 from sfumato.families.vae import LABEL_DROP
 from sfumato.nets.levels import Level
 from sfumato.randomness import Noise
@@ -37,12 +36,14 @@ class Hierarchy:
     """A trained or trainable hierarchy.
 
     module: a network of levels, see `nets.levels.Levels`; likelihood: of the data given what it puts out;
-    warmup: the share of training in which the divergences' weight rises from 0 to 1.
+    warmup: the share of training in which the divergences' weight rises from 0 to 1; classes: how many labels
+    the network is told, 0 for none.
     """
 
     module: Any
     likelihood: Likelihood
     warmup: float = 0.0
+    classes: int = 0
 
     def players(self) -> tuple[Player, ...]:
         """Return the one player."""
@@ -66,6 +67,7 @@ class Hierarchy:
         weight = min(1.0, batch.progress / self.warmup) if self.warmup else 1.0
         return weight * _summed(level.nats for level in levels) - log_prob
 
+    @torch.no_grad()
     def measures(self, batch: Batch, draws: Draws) -> dict[str, float]:
         """Return the mean bound, its reconstruction and what each level adds, in nats."""
         log_prob, levels = self._drawn_levels(batch, draws)
@@ -119,10 +121,12 @@ class Hierarchy:
     ) -> Iterator[Moment]:
         """Yield samples as level after level is drawn, the finer ones still at their priors' means."""
         steps, code = len(self.module.sizes), self._drawn(shape[0], noise)
-        for done in range(steps + 1):
-            # Drawn only when looked at: most callers want the last one alone.
+        for done in range(steps):
+            # Decoded only when looked at: most callers want the last one alone.
             picture = cache(partial(self._suggested, code, done, condition))
-            yield Moment(done, steps, later(picture), later(picture), min(done, 1))
+            yield Moment(done, steps, later(picture), later(picture), 0)
+        x = self.decode(code, condition)
+        yield Moment(steps, steps, x, x, 1)
 
     def _suggested(self, code: Tensor, levels: int, condition: Condition | None) -> Tensor:
         """Decode the coarsest `levels` of a code, with zeros below."""
@@ -156,34 +160,3 @@ class Hierarchy:
 
 def _summed(terms: Iterator[Tensor]) -> Tensor:
     return torch.stack(list(terms)).sum(0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class HierarchyDesign(ABC):
-    """What all designs of hierarchies may set.
-
-    decoder, std: see `families.likelihoods`, std that of fixed-gaussian; warmup: the share of training in
-    which the divergences gain their weight; conditional: whether the networks are told the label.
-    """
-
-    decoder: str = "gaussian"
-    std: float | None = None
-    warmup: float = 0.1
-    conditional: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.warmup <= 1:
-            raise ConfigError(f"warmup is a share of training: give 0 to 1, not {self.warmup}")
-
-    def build(self, facts: DataFacts) -> Hierarchy:
-        """Build the family with fresh weights; raise ConfigError for data that it is not for."""
-        observed = likelihood(self.decoder, {} if self.std is None else {"std": self.std})
-        observed.check(facts)
-        if self.conditional and not facts.classes:
-            raise ConfigError("this data has no labels to tell the networks: set conditional to false")
-        network = self.network(facts, observed.outputs, facts.classes if self.conditional else 0)
-        return Hierarchy(network, observed, self.warmup)
-
-    @abstractmethod
-    def network(self, facts: DataFacts, outputs: int, classes: int) -> nn.Module:
-        """Build the network of levels; outputs: numbers the likelihood needs for each value of the data."""

@@ -10,7 +10,7 @@ from torch import nn
 
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import DataFacts
-from sfumato.families.hierarchy import HierarchyDesign
+from sfumato.families.hierarchy_design import HierarchyDesign
 from sfumato.nets.ladder import Ladder
 
 

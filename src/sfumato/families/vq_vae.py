@@ -111,7 +111,9 @@ class VectorQuantised:
     def revive(self, batch: Batch, draws: Draws) -> None:
         """Follow the codes' usage on the watched examples, and move dead codes to some encodings of them."""
         watched = draws["watched"]
-        z = self.module.encoder(batch.examples[watched])
+        some = batch.examples[watched]
+        # A process without a watched row still takes part; torch folds no empty batch.
+        z = self.module.encoder(some) if len(some) else some.new_zeros(0, *self.latent_shape)
         self.module.quantiser.revive(z, draws["place"][watched], draws["lot"][watched])
 
     @torch.no_grad()

@@ -19,8 +19,8 @@ SIDE = 8
 
 
 def fold_of(shape: tuple[int, ...]) -> int:
-    """Return how many pixels a side of pictures of `shape`, (C, H, W), become one place: a power of two."""
-    fold = 1
+    """Return how many pixels a side of pictures of `shape`, (C, H, W), become one place: 2, 4, 8, …"""
+    fold = 2
     while max(shape[1:]) > SIDE * fold:
         fold *= 2
     return fold

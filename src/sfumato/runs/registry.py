@@ -28,7 +28,7 @@ from sfumato.diffusion import (
     weighting,
 )
 from sfumato.errors import ConfigError, unknown
-from sfumato.families import autoencoder, gan, hierarchical, ladder, vae, vq_vae
+from sfumato.families import autoencoder, contrastive, gan, hierarchical, ladder, vae, vq_vae
 from sfumato.runs.networks import MLPShape, UNetShape
 from sfumato.train.muon import Muon
 from sfumato.train.optimiser import AdamW
@@ -49,6 +49,7 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "shared-vae": hierarchical.SharedVAE,
         "ladder-vae": ladder.LadderVAE,
         "gan": gan.GAN,
+        "contrastive": contrastive.Contrastive,
     },
     "scaling": {"pixels": Pixels, "standardise": Standardise},
     "network": {"unet": UNetShape, "mlp": MLPShape},

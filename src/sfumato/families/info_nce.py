@@ -1,0 +1,43 @@
+"""InfoNCE: tell the positive from the negatives, a cross entropy over similarities.
+
+    loss_i = −log  exp(s[i, j(i)]) / Σ over k of exp(s[i, k])            s = a·b/temperature
+
+(van den Oord et al. 2018, equation 4.) Among K candidates, of which one belongs to i and the others were
+drawn without it, log K − loss is at most the information in nats that a and b share, and at most log K: a
+batch bounds what can be learned from it. Telling nothing apart costs log K.
+
+For two views of N examples (NT-Xent, Chen et al. 2020, equation 1) each of the 2N views is asked for its
+partner among the 2N − 1 others; both directions of every pair count, so the loss is symmetric in the views.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def info_nce(similarities: Tensor, positives: Tensor) -> Tensor:
+    """Return the loss of each question in nats: (Q,).
+
+    similarities: (Q, K) over the temperature, −inf where there is no candidate; positives: (Q,) int64, the
+    place of the right one.
+    """
+    return F.cross_entropy(similarities, positives, reduction="none")
+
+
+def paired(first: Tensor, second: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Return every view's similarities to all others, and where its partner is: (2N, 2N), (2N,).
+
+    first, second: (N, P), two views of the same examples, taken as float32; scale: (), one over the
+    temperature. Similarities are cosines times the scale; a view is no candidate for itself.
+    """
+    views = F.normalize(torch.cat([first, second]).float(), dim=1)
+    itself = torch.eye(len(views), dtype=torch.bool, device=views.device)
+    # Eight bits of a cosine, times a scale of up to 100, would be off by half a nat.
+    with torch.autocast(views.device.type, enabled=False):
+        similarities = (scale * views @ views.T).masked_fill(itself, -torch.inf)
+    return similarities, torch.arange(len(views), device=views.device).roll(len(first))
+
+
+def nt_xent(first: Tensor, second: Tensor, scale: Tensor) -> Tensor:
+    """Return the loss of each example in nats, the mean of its two views': (N,); as for `paired`."""
+    return info_nce(*paired(first, second, scale)).unflatten(0, (2, -1)).mean(0)
