@@ -1,8 +1,8 @@
 """Rows of a batch that several processes share, for losses in which one row meets the others.
 
-The fit loop averages the gradients of all processes. Where the rows of every process occur in the loss of each,
-the gradient that reaches a row is gathered back from all of them; the average is then the gradient of the mean
-loss, as if one process had held the whole batch.
+The fit loop averages the gradients of all processes. Where the rows of every process occur in the loss of
+each, the gradient that reaches a row is gathered back from all of them; the average is then the gradient of
+the mean loss, as if one process had held the whole batch.
 """
 
 import torch
