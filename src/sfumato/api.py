@@ -49,6 +49,9 @@ def _carried_out(training: Training, listeners: Iterable[Subscriber]) -> Run:
         for event in training.events(stop):
             for listener in heard:
                 listener(event)
+    if stop:
+        # Saved by now. A program that is asked to stop must not go on with half a training.
+        raise KeyboardInterrupt(f"stopped by {stop.name}: {training.folder} is saved and can be resumed")
     return Run.open(training.folder)
 
 

@@ -29,6 +29,18 @@ RECIPES = {
     "vp-sde": "the variance preserving SDE, by predictor and corrector",
     "ve-sde": "the variance exploding SDE, by predictor and corrector",
     "subvp-sde": "the sub-VP SDE, by predictor and corrector",
+    "linear-autoencoder": "two matrices, which find the principal components",
+    "autoencoder": "a convolutional encoder and decoder, whose codes another model can live in (--latent)",
+    "denoising-autoencoder": "clean pictures from noisy ones in one jump",
+    "masked-autoencoder": "whole pictures from half of their patches",
+    "vae": "a variational autoencoder",
+    "vq-vae": "a vector-quantised autoencoder: pictures as maps of words",
+    "hierarchical-vae": "levels of latents, each with its own pair of networks",
+    "equal-vae": "levels of latents of the data's own size",
+    "shared-vae": "the same, with one pair of networks for all levels",
+    "ladder-vae": "a ladder of latents, read bottom up and drawn top down",
+    "gan": "a generator and a critic, by a relativistic loss that does not collapse",
+    "contrastive": "an encoder of pictures alone, by two views of each",
 }
 
 

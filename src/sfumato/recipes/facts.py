@@ -24,7 +24,8 @@ FINEST_WIDTH = ((600.0, 64), (3600.0, 96), (math.inf, 128))
 class Facts:
     """The data of a run, how it meets the model, and how many seconds there are to train.
 
-    latent: in whose codes the model lives, None for a model of the data itself.
+    latent: in whose codes the model lives, None for a model of the data itself; examples: how many there are
+    to train on.
 
     A budget that counts steps or images is as good as a short one.
     """
@@ -33,6 +34,7 @@ class Facts:
     scaling: dict[str, object]
     seconds: float = 0.0
     latent: LatentConfig | None = None
+    examples: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -71,6 +73,25 @@ class Facts:
             return {"optimiser": "adamw", "training": {"batch": 512}}
         return {"optimiser": "muon", "training": {"batch": 64, "learning_rate": 6e-3}}
 
+    def code(self, small: int, large: int) -> int:
+        """Return how many numbers a code has: of small pictures, of others; of vectors as many as they."""
+        if not self.is_pictures:
+            return self.shape[0]
+        return small if self.is_small else large
+
+    def decoder(self) -> str:
+        """Return the likelihood that suits the examples: of bytes in their bins for colour pictures.
+
+        A Gaussian's one width an example says less of the values and is learned sooner.
+        """
+        return "logistic" if self.is_pictures and self.shape[0] > 1 else "gaussian"
+
+    def likelihood_training(self) -> dict[str, object]:
+        """Return how weights are found where losses are sums over an example's values, and so large."""
+        if not self.is_pictures:
+            return {"training": {"batch": 512, "clip": 10.0}}
+        return {"training": {"batch": 128, "learning_rate": 6e-3, "clip": 10.0}}
+
     def common(self) -> dict[str, object]:
         """Return the parts of a configuration that do not depend on the recipe."""
         return {
@@ -104,4 +125,4 @@ def data_config(dataset: Dataset, budget: Budget | None = None, latent: LatentCo
         }
     )
     seconds = budget.amount if budget is not None and budget.of == "seconds" else 0.0
-    return Facts(data, spec, seconds, latent)
+    return Facts(data, spec, seconds, latent, len(dataset.train))

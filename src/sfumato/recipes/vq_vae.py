@@ -1,0 +1,16 @@
+"""A vector-quantised autoencoder: a picture as a small map of words from a learned codebook."""
+
+from sfumato.recipes.facts import Facts
+
+
+def recipe(facts: Facts) -> dict[str, object]:
+    """Return the family and how it is trained."""
+    return {
+        "family": {
+            "name": "vq-vae",
+            "codes": 64 if facts.is_small else 256,
+            "depth": 4 if facts.is_small else 8,
+            "decoder": facts.decoder(),
+        },
+        **facts.likelihood_training(),
+    }
