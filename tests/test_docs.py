@@ -145,7 +145,9 @@ LECTURES = [
     for line in (DOCS / "lectures.md").read_text().splitlines()
     if re.match(r"\| [A-Z]\d", line)
 ]
-ROWS = {letter + n for letter, *ns in ("N6789", "R45678", "A567", "H345678", "D12345678") for n in ns}
+OF_DIFFUSION = ("N6789", "R45678", "A567", "H345678", "D12345678")
+BEFORE_DIFFUSION = ("N12345", "R12", "A1234", "H123")
+ROWS = {letter + n for letter, *ns in (*BEFORE_DIFFUSION, *OF_DIFFUSION) for n in ns}
 
 
 def test_every_row_of_the_lectures_is_there() -> None:
