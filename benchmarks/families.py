@@ -105,15 +105,11 @@ def main() -> None:
     print(f"bf16 matrix product {matrix_rate():.2f} TFLOP/s; {versions('sfumato', 'torch')}", flush=True)
     runs = {name: FAMILIES[name](work) for name in chosen}
     rates = sampling_rates(runs, args.rounds)
-    print(
-        "| family | steps | s | Fréchet distance | times the floor | read as asked | evenness | samples/s |"
-    )
+    print("| family | steps | s | Fréchet distance | × floor | read as asked | evenness | samples/s |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|")
     for name, run in runs.items():
         print(line(name, run, data, args.samples, rates[name]), flush=True)
-    print(
-        f"bf16 matrix product {matrix_rate():.2f} TFLOP/s after; {args.samples:,} samples, seed {args.seed}"
-    )
+    print(f"{args.samples:,} samples, seed {args.seed}; {matrix_rate():.2f} TFLOP/s after")
 
 
 if __name__ == "__main__":

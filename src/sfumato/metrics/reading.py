@@ -12,7 +12,6 @@ A generator that collapsed to one of K equally common classes covers 1/K.
 """
 
 import math
-
 from dataclasses import dataclass
 
 import torch
@@ -30,7 +29,8 @@ class Reading:
     """What was read.
 
     as_asked: share in [0, 1], None where nothing was asked; per_class: the same for each class asked for;
-    covered: share of classes in [0, 1]; evenness: in [0, 1], 1 for a single class; fewest_expected: how often the rarest class is expected.
+    covered: share of classes in [0, 1]; evenness: in [0, 1], 1 for a single class; fewest_expected: how often
+    the rarest class is expected.
     """
 
     as_asked: float | None
