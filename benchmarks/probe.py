@@ -70,7 +70,8 @@ def main() -> None:
         figure.picture.save(args.out / f"{name}-{figure.name}.png", optimize=True)
     text = (
         f"# A linear probe on {data.name}, {date.today()}\n\n"
-        f"Budget {args.budget:g} s at 1 TFLOP/s: {run.done.steps:,} steps in {run.done.seconds:.0f} s, seed {args.seed}; probed on {len(data.held_out):,} examples after "
+        f"Budget {args.budget:g} s at 1 TFLOP/s: {run.done.steps:,} steps in {run.done.seconds:.0f} s, "
+        f"seed {args.seed}; probed on {len(data.held_out):,} examples after "
         f"{len(data.train):,} labels. bf16 matrix product {rate:.2f} TFLOP/s before and {matrix_rate():.2f} "
         f"after, {torch.get_num_threads()} threads. {versions('sfumato', 'torch', 'scikit-learn')}.\n\n"
         f"| embedding | read by a line |\n|---|---|\n" + "\n".join(rows) + "\n"

@@ -10,7 +10,7 @@ from sfumato.data import Dataset, Split, load_data
 from sfumato.data.store import MemoryStore
 from sfumato.errors import ConfigError, DataError
 from sfumato.metrics import Spread, evaluate, judge_for
-from sfumato.metrics.reading import reading
+from sfumato.metrics.reading import evenness, reading
 from sfumato.randomness import generator
 
 
@@ -161,3 +161,11 @@ def test_settings_out_of_range_are_refused(digits, judge):
 
 def test_spread_is_the_sample_standard_deviation():
     assert Spread.of([1.0, 2.0, 3.0]) == Spread(2.0, 1.0)
+
+
+def test_evenness_is_the_entropy_over_its_maximum() -> None:
+    assert evenness(torch.tensor([7, 7, 7, 7])) == pytest.approx(1, abs=1e-12)
+    assert evenness(torch.tensor([0, 9, 0])) == 0
+    # Of shares 1/2, 1/4, 1/4 it is 3/2 bits of log2 3.
+    assert evenness(torch.tensor([2, 1, 1])) == pytest.approx(1.5 / math.log2(3), abs=1e-12)
+    assert evenness(torch.tensor([5])) == 1

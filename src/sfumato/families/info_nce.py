@@ -8,11 +8,14 @@ batch bounds what can be learned from it. Telling nothing apart costs log K.
 
 For two views of N examples (NT-Xent, Chen et al. 2020, equation 1) each of the 2N views is asked for its
 partner among the 2N − 1 others; both directions of every pair count, so the loss is symmetric in the views.
+Where a batch is shared by several processes, each asks its own views' questions and all views are candidates.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from sfumato.families.sharing import of_all_processes
 
 
 def info_nce(similarities: Tensor, positives: Tensor) -> Tensor:
@@ -25,17 +28,20 @@ def info_nce(similarities: Tensor, positives: Tensor) -> Tensor:
 
 
 def paired(first: Tensor, second: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """Return every view's similarities to all others, and where its partner is: (2N, 2N), (2N,).
+    """Return every view's similarities to all candidates, and where its partner is: (2N, K), (2N,).
 
     first, second: (N, P), two views of the same examples, taken as float32; scale: (), one over the
-    temperature. Similarities are cosines times the scale; a view is no candidate for itself.
+    temperature. Similarities are cosines times the scale; a view is no candidate for itself. K is 2N, in
+    training times the number of processes.
     """
     views = F.normalize(torch.cat([first, second]).float(), dim=1)
-    itself = torch.eye(len(views), dtype=torch.bool, device=views.device)
+    candidates, place = of_all_processes(views)
+    mine = torch.arange(len(views), device=views.device)
     # Eight bits of a cosine, times a scale of up to 100, would be off by half a nat.
     with torch.autocast(views.device.type, enabled=False):
-        similarities = (scale * views @ views.T).masked_fill(itself, -torch.inf)
-    return similarities, torch.arange(len(views), device=views.device).roll(len(first))
+        similarities = scale * views @ candidates.T
+    itself = place + mine[:, None] == torch.arange(len(candidates), device=views.device)
+    return similarities.masked_fill(itself, -torch.inf), place + mine.roll(len(first))
 
 
 def nt_xent(first: Tensor, second: Tensor, scale: Tensor) -> Tensor:

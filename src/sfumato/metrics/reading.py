@@ -6,8 +6,12 @@ judge's own accuracy.
 
 *Classes covered* is the share of classes that turn up at a tenth or more of their rate in the training split.
 A generator that collapsed to one of K equally common classes covers 1/K.
+
+*Evenness* is the entropy −Σ p·log p of the classes read, over its maximum log K: 1 where all are as common,
+0 where there is but one.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -25,12 +29,14 @@ class Reading:
     """What was read.
 
     as_asked: share in [0, 1], None where nothing was asked; per_class: the same for each class asked for;
-    covered: share of classes in [0, 1]; fewest_expected: how often the rarest class is expected.
+    covered: share of classes in [0, 1]; evenness: in [0, 1], 1 for a single class; fewest_expected: how often
+    the rarest class is expected.
     """
 
     as_asked: float | None
     per_class: dict[str, float]
     covered: float
+    evenness: float
     fewest_expected: float
 
     def warnings(self) -> tuple[str, ...]:
@@ -60,7 +66,15 @@ def reading(read: Tensor, asked: Tensor | None, dataset: Dataset) -> Reading:
         (None, {}) if asked is None else _as_asked(read, _required(asked, read, count), dataset)
     )
     share = int(covered.sum()) / int(present.sum())
-    return Reading(as_asked, per_class, share, float(expected[present].min()))
+    return Reading(as_asked, per_class, share, evenness(found), float(expected[present].min()))
+
+
+def evenness(counts: Tensor) -> float:
+    """Return the entropy of classes found so often, int64 (K,), over that of K equally common ones."""
+    if len(counts) < 2:
+        return 1.0
+    shares = counts.double() / counts.sum()
+    return float(torch.special.entr(shares).sum()) / math.log(len(counts))
 
 
 def _as_asked(read: Tensor, asked: Tensor, dataset: Dataset) -> tuple[float, dict[str, float]]:

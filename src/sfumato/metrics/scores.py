@@ -33,7 +33,7 @@ class Scores:
     samples: n; real: examples in both splits; size: m, examples on either side of a Fréchet distance;
     splits, seed: of the shuffles; frechet, floor: squared units of the features; ratio: frechet over floor;
     judge, judge_accuracy: who read the classes, and how well it does on held-out examples;
-    read_as_asked, read_per_class, classes_covered: see `reading`;
+    read_as_asked, read_per_class, classes_covered, classes_evenness: see `reading`;
     memorisation_ratio, exact_copies, neighbours, distances: see `neighbours`, of the first samples.
     """
 
@@ -50,6 +50,7 @@ class Scores:
     read_as_asked: float | None
     read_per_class: dict[str, float]
     classes_covered: float | None
+    classes_evenness: float | None
     memorisation_ratio: float | None
     exact_copies: int
     neighbours: tuple[int, ...]
@@ -102,6 +103,7 @@ def evaluate(
         read_as_asked=classes.as_asked if classes else None,
         read_per_class=classes.per_class if classes else {},
         classes_covered=classes.covered if classes else None,
+        classes_evenness=classes.evenness if classes else None,
         memorisation_ratio=copied.ratio,
         exact_copies=copied.copies,
         neighbours=copied.indices,

@@ -47,6 +47,8 @@ def _obedience(scores: "Scores") -> list[tuple[str, str]]:
         lines.append(("read as asked, worst class", f"{scores.read_per_class[worst]:.1%} ({worst})"))
     if scores.classes_covered is not None:
         lines.append(("classes covered, at 10 % of their rate", f"{scores.classes_covered:.0%}"))
+    if scores.classes_evenness is not None:
+        lines.append(("entropy of the classes read, 1 is even", f"{scores.classes_evenness:.3f}"))
     return lines
 
 

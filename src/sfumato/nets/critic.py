@@ -19,6 +19,7 @@ from sfumato.condition import Condition
 from sfumato.nets.blocks import zeroed
 from sfumato.nets.embedding import LabelEmbedding
 from sfumato.nets.generator import fold_of, levels_of
+from sfumato.nets.scales import Pointwise
 
 LEAK = 0.2
 
@@ -72,7 +73,7 @@ class PictureCritic(nn.Module):
         widths = [width] + [2 * width] * (len(levels) - 1)
         self.stem = nn.Conv2d(channels * self.fold**2, width, 3, padding=1)
         self.blocks = nn.ModuleList(PlainBlock(wide) for wide in widths)
-        self.shrink = nn.ModuleList(nn.Conv2d(4 * fine, coarse, 1) for fine, coarse in pairwise(widths))
+        self.shrink = nn.ModuleList(Pointwise(4 * fine, coarse) for fine, coarse in pairwise(widths))
         self.sum_up = nn.Linear(widths[-1] * math.prod(levels[-1]), features)
         self.verdict = Verdict(features, outputs, classes)
 

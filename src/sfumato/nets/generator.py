@@ -16,6 +16,7 @@ from sfumato.condition import Condition
 from sfumato.nets.blocks import ChannelNorm, ResidualBlock
 from sfumato.nets.embedding import LabelEmbedding
 from sfumato.nets.mlp import ResidualLayer
+from sfumato.nets.scales import Pointwise
 
 COARSEST = 7
 """Pixels a side at which halving ends."""
@@ -84,7 +85,7 @@ class PictureGenerator(nn.Module):
         self.label = LabelEmbedding(classes, embedding)
         self.start = nn.Linear(embedding, widths[0] * math.prod(self.levels[0]))
         self.blocks = nn.ModuleList(ResidualBlock(wide, wide, embedding) for wide in widths)
-        self.grow = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for coarse, fine in pairwise(widths))
+        self.grow = nn.ModuleList(Pointwise(coarse, 4 * fine) for coarse, fine in pairwise(widths))
         self.norm = ChannelNorm()
         self.head = nn.Conv2d(width, channels * self.fold**2, 3, padding=1)
         self.bounded = Bounded(bounds)

@@ -1,8 +1,12 @@
-"""A contrastive embedding (row N2): two views of a picture near each other, all others far."""
+"""A contrastive embedding (row N2): two views of a picture near each other, all others far.
+
+Every other example of a batch is a counterexample, so batches are larger than elsewhere.
+"""
 
 from sfumato.recipes.facts import Facts
 
 
 def recipe(facts: Facts) -> dict[str, object]:
     """Return the family and how it is trained."""
-    return {"family": "contrastive"}
+    rate = {"learning_rate": 6e-3} if facts.is_pictures else {}
+    return {"family": "contrastive", "training": {"batch": 256, **rate}}

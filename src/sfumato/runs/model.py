@@ -301,8 +301,9 @@ def build_model(config: RunConfig) -> DiffusionModel | FamilyModel:
 
 
 def device_of(model: DiffusionModel | FamilyModel) -> torch.device:
-    """Return where a model's weights are."""
-    return next(model.family.players()[0].module.parameters()).device
+    """Return where the weights are that it is sampled with; others may lie elsewhere."""
+    sampled = next(player for player in model.family.players() if player.sampled)
+    return next(sampled.module.parameters()).device
 
 
 def codes(model: DiffusionModel | FamilyModel, x: Tensor, condition: Condition | None) -> Tensor:
