@@ -282,6 +282,7 @@ def test_a_label_is_heard_if_it_is_to_be_and_unless_it_is_dropped() -> None:
     x, z = torch.zeros(2, 1, 8, 8), torch.zeros(2, 6)
     some, other = Condition.of(label=torch.tensor([0, 1])), Condition.of(label=torch.tensor([1, 2]))
     deaf, told = untrained(facts), untrained(facts, conditional=True)
+    assert (deaf.classes, told.classes) == (0, 3)
     assert torch.equal(deaf.decode(z, some), deaf.decode(z, None))
     for run, given in ((told.decode, z), (told.encode, x)):
         assert not torch.allclose(run(given, some), run(given, other), atol=1e-5)

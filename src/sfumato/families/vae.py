@@ -80,13 +80,16 @@ class VAE:
         module = codec(facts.shape, self.latent, observed.outputs, self.width, self.blocks, classes)
         bound: LowerBound = Evidence(self.free_bits) if self.samples == 1 else Importance()
         return VariationalAutoencoder(
-            module, observed, bound, self.latent, self.samples, self.beta, self.warmup
+            module, observed, bound, self.latent, self.samples, self.beta, self.warmup, classes
         )
 
 
 @dataclass(frozen=True)
 class VariationalAutoencoder:
-    """A codec of Gaussian codes and what it is trained for; see `VAE` for the numbers."""
+    """A codec of Gaussian codes and what it is trained for; see `VAE` for the numbers.
+
+    classes: how many labels the networks are told, 0 for none.
+    """
 
     module: GaussianCodec
     likelihood: Likelihood
@@ -95,6 +98,7 @@ class VariationalAutoencoder:
     samples: int = 1
     beta: float = 1.0
     warmup: float = 0.0
+    classes: int = 0
 
     def players(self) -> tuple[Player, ...]:
         """Return the one player, encoder and decoder together."""
