@@ -32,8 +32,8 @@ WIDTHS = {"long": 0.20, "middle": 0.10, "short": 0.05}
 SHORTEST = "short"
 """What is sampled where nothing has been compared yet."""
 OF_A_GAME = "middle"
-"""What is sampled of players whose losses cannot be compared: in a game weights circle, and a longer mean lies
-nearer to the middle (Yazıcı et al. 2019)."""
+"""What is sampled of players whose losses cannot be compared: in a game weights circle, and a longer mean
+lies nearer to the middle (Yazıcı et al. 2019)."""
 
 Networks = Mapping[str, nn.Module]
 """Networks by player."""
