@@ -1,6 +1,8 @@
 """Averages of the weights: what they weigh, whose they are, and which one is chosen."""
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,25 @@ def test_the_lowest_loss_chooses(best: str) -> None:
     averages.choose(loss_of(weights[best]))
     assert averages.chosen == best
     assert averages.modules()["one"].weight is weights[best]
+
+
+def test_of_a_game_a_longer_average_is_sampled_because_no_loss_can_choose() -> None:
+    assert Averages((player(),)).chosen == "short"
+    assert Averages((replace(player(), compared=False),)).chosen == "middle"
+    told = replace(player("critic"), compared=False, sampled=False)
+    assert Averages((told, player())).chosen == "short"
+
+
+def test_a_mean_over_a_turn_lies_nearer_to_the_middle_than_any_weight_on_it() -> None:
+    """What the choice rests on: weights that circle, averaged over a share of many turns."""
+    one = replace(player(), compared=False)
+    averages = Averages((one,))
+    for step in range(1, 1001):
+        with torch.no_grad():
+            one.module.weight.fill_(math.cos(2 * math.pi * step / 50))
+        averages(PLAYED)
+    # 1,000 steps are 20 turns and the average looks back over about 4 of them: what is left is below a tenth.
+    assert abs(float(averages.modules()["one"].weight)) < 0.1
 
 
 def test_training_ends_with_the_average_that_does_best_on_what_is_held_out(tmp_path: Path) -> None:

@@ -31,6 +31,9 @@ WIDTHS = {"long": 0.20, "middle": 0.10, "short": 0.05}
 """The relative widths that are kept, by name."""
 SHORTEST = "short"
 """What is sampled where nothing has been compared yet."""
+OF_A_GAME = "middle"
+"""What is sampled of players whose losses cannot be compared: in a game weights circle, and a longer mean
+lies nearer to the middle (Yazıcı et al. 2019)."""
 
 Networks = Mapping[str, nn.Module]
 """Networks by player."""
@@ -60,7 +63,7 @@ class Averages:
             name: {player.name: _copy_of(player.module) for player in self._players} for name in WIDTHS
         }
         self._gammas = {name: gamma_of(width) for name, width in WIDTHS.items()}
-        self.chosen = SHORTEST
+        self.chosen = SHORTEST if all(player.compared for player in self._players) else OF_A_GAME
 
     def __call__(self, event: Event) -> None:
         """Hear an event."""
