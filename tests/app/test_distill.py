@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,9 +81,8 @@ def test_a_distilled_run_is_a_run_like_any_other(teacher: Run, tmp_path: Path, c
 
 def test_a_teacher_s_guidance_goes_into_its_student_and_is_no_longer_limited(teacher: Run) -> None:
     guided = copy.copy(teacher)
-    guided.config = teacher.config.with_settings(
-        ("sampling.guidance=2.0", "sampling.guidance_interval=[0.2,0.8]")
-    )
+    settings = ("sampling.guidance=2.0", "sampling.guidance_interval=[0.2,0.8]")
+    guided.model = replace(teacher.model, config=teacher.config.with_settings(settings))
     config = distilled_config(guided, 1, 0)
     assert config.distilled is not None
     assert config.distilled.guidance == pytest.approx(1.4 * 2)
