@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from sfumato.condition import Condition
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Batch, DataFacts, Encoder, Generator, Measured
-from sfumato.families.gan import CRITIC, GAN, GENERATOR, AdversarialGame
+from sfumato.families.gan import GAN
+from sfumato.families.gan_game import CRITIC, GENERATOR, AdversarialGame
 from sfumato.families.gan_losses import LOSSES
 from sfumato.families.gan_measures import coverage, relative_spread
 from sfumato.families.gan_penalties import Penalties
