@@ -1,6 +1,6 @@
 """Collapse: how many modes the lecture's game and the default one find, several seeds each.
 
-    python benchmarks/collapse.py [--seeds 5] [--steps 4000] [--out benchmarks/results/collapse-DATE.md]
+    python benchmarks/collapse.py [--seeds 5] [--steps 5000] [--out benchmarks/results/collapse-DATE.md]
 
 The data are the built-in ring of 8 and grid of 25 Gaussians, without their labels, which would tell each mode
 apart. Both games train the same generator on the same batches for as many steps; they differ in the loss, and
@@ -90,7 +90,7 @@ def trained(dataset: Dataset, game: str, seed: int, steps: int) -> Trained:
     def load(indices: Tensor) -> Batch:
         return replace(labelled(indices), condition=None)
 
-    settings = FitSettings(256, AdamW(0.0, momentum=0.0), 3e-3, 100, 1.0, seed, "fp32")
+    settings = FitSettings(256, AdamW(0.0, momentum=0.0), 6e-3, 100, 1.0, seed, "fp32")
     fit = Fit(family, len(dataset.train), load, dataset.shape, settings, place)
     for _ in fit.run(Budget("steps", steps), StopRequest()):
         pass
@@ -145,7 +145,7 @@ def page(results: list[Trained], steps: int, shown: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--data", choices=SETS, nargs="+", default=list(SETS))
     parser.add_argument("--games", choices=GAMES, nargs="+", default=list(GAMES))
     parser.add_argument("--out", type=Path, default=Path("collapse.md"))

@@ -1,5 +1,6 @@
 """Codes on their way: from data to a file and back, between two examples, and what is refused."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -250,3 +251,30 @@ def test_points_are_walked_between_too(tmp_path: Path) -> None:
     assert call("interpolate", folder, "0", "1", "--out", tmp_path / "path.gif") == 0
     assert call("reconstruct", folder) == 0
     assert Image.open(folder / "path.png").size == Image.open(folder / "reconstructions.png").size
+
+
+def test_codes_are_scored_beside_those_of_no_training(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("evaluate", trained, "-n", 50, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == json.loads((trained / "scores.json").read_text())
+    shares = {name: float(value.split("%")[0]) for name, value in told.items() if "read off" in name}
+    assert set(shares) == {
+        "read off the codes by a line",
+        "read off untrained codes",
+        "read off the values themselves",
+    }
+    # Sixteen numbers of a digit tell it far better than the one in ten of chance.
+    assert min(shares.values()) > 60
+    assert told["examples"] == "50"
+    assert "read off untrained codes" in (trained / "report.html").read_text()
+
+
+def test_options_of_sampling_are_refused_where_nothing_is_sampled(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("evaluate", trained, "--steps", 3) == 2
+    assert "samples nothing" in capsys.readouterr().err
+    assert call("sample", trained) == 2
+    assert "sfumato train DATA --latent" in " ".join(capsys.readouterr().err.split())

@@ -3,10 +3,11 @@
 import numpy as np
 import torch
 
+from sfumato.app.embedding_panels import embedding_panels
 from sfumato.app.pictures import film_strip, pairs, picture
 from sfumato.app.report.content import Figure
 from sfumato.data import Dataset
-from sfumato.families.agreements import Autoencoder, Generator
+from sfumato.families.agreements import Autoencoder, Encoder, Generator
 from sfumato.metrics import nearest
 from sfumato.runs.run import Run
 
@@ -21,6 +22,8 @@ def panels(run: Run, dataset: Dataset) -> tuple[list[Figure], list[Figure]]:
         made, evidence = _samples(run, dataset)
     if isinstance(run.family, Autoencoder) and dataset.is_pictures:
         made.append(_reconstructions(run, dataset))
+    elif isinstance(run.family, Encoder):
+        made += embedding_panels(run, dataset)
     return made, evidence
 
 

@@ -1,5 +1,6 @@
 """From a run to the content of its report: what `app.report` then lays out."""
 
+from collections.abc import Sequence
 from datetime import date
 
 from torch import nn
@@ -10,15 +11,20 @@ from sfumato.app.panels import panels
 from sfumato.app.report import Report, write_report
 from sfumato.data import Dataset
 from sfumato.families.agreements import Autoencoder, Encoder, Generator
-from sfumato.metrics import Scores
+from sfumato.families.embedding_geometry import collapse
 from sfumato.runs.run import REPORT, Run
 from sfumato.train.history import COLUMNS
 
 SCORES = "scores.json"
 
 
-def write_run_report(run: Run, dataset: Dataset, scores: Scores | None = None) -> None:
-    """Write the report of a run into its folder: sampled afresh from seed 0, with scores if there are any."""
+def write_run_report(
+    run: Run, dataset: Dataset, scores: Sequence[tuple[str, str]] = (), doubts: Sequence[str] = ()
+) -> None:
+    """Write the report of a run into its folder: sampled afresh from seed 0, with scores if there are any.
+
+    scores: figures by their names; doubts: what to know before trusting them.
+    """
     made, evidence = panels(run, dataset)
     report = Report(
         title=f"{dataset.name}: {run.model.called}",
@@ -28,8 +34,8 @@ def write_run_report(run: Run, dataset: Dataset, scores: Scores | None = None) -
         evidence=evidence,
         history=run.history,
         measures=_measures(run),
-        scores=scores.rows() if scores else None,
-        score_warnings=scores.warnings if scores else (),
+        scores=scores or None,
+        score_warnings=[*doubts, *_collapsed(run)],
         commands=_commands(run),
         python_snippet=_snippet(run),
         notes=_notes(dataset),
@@ -45,12 +51,22 @@ def weights_of(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _measures(run: Run) -> list[tuple[str, str]]:
+def _measured(run: Run) -> dict[str, float]:
     """Return the last of each of the figures that the family logs of itself, on held-out examples."""
     last: dict[str, float] = {}
     for row in run.history:
         last |= {name: value for name, value in row.items() if name not in COLUMNS}
-    return [(name, f"{value:.4g}") for name, value in last.items()]
+    return last
+
+
+def _measures(run: Run) -> list[tuple[str, str]]:
+    return [(name, f"{value:.4g}") for name, value in _measured(run).items()]
+
+
+def _collapsed(run: Run) -> list[str]:
+    """Return the sentence that says so where an encoder tells examples no longer apart."""
+    found = collapse(_measured(run))
+    return [found] if found else []
 
 
 def _summary(run: Run, dataset: Dataset) -> list[tuple[str, str]]:
@@ -74,8 +90,8 @@ def _commands(run: Run) -> list[tuple[str, str]]:
             ("A grid of 100 new samples", f"sfumato sample {folder} -n 100 --out samples.png"),
             ("The way there as a film", f"sfumato sample {folder} -n 25{label} --out film.gif"),
             ("Arrays for other programs", f"sfumato sample {folder} -n 10000 --out samples.npz"),
-            ("Scores against the data", f"sfumato evaluate {folder}"),
         ]
+    found += [("Scores against the data", f"sfumato evaluate {folder}")]
     if isinstance(run.family, Encoder):
         found += [("Codes of examples", f"sfumato encode {folder} {source} --out codes.npz")]
     if isinstance(run.family, Autoencoder):

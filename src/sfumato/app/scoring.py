@@ -41,7 +41,7 @@ def score_run(
     else:
         show(scores)
     if dataset.content_hash == run.config.data.content_hash:
-        write_run_report(run, dataset, scores)
+        write_run_report(run, dataset, scores.rows(), scores.warnings)
         console.print(f"kept in {run.folder / SCORES} and {run.folder / REPORT}")
     else:
         console.print(

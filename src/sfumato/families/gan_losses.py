@@ -144,7 +144,7 @@ class Hinge(Wasserstein):
 class Relativistic(_OneNumber):
     """Which of two is real? (Jolicoeur-Martineau 2019; with R1 and R2 Huang et al. 2024.)"""
 
-    penalties: ClassVar[Penalties] = Penalties(r1=1.0, r2=1.0)
+    penalties: ClassVar[Penalties] = Penalties(r1=0.5, r2=0.5)
 
     def critic(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return L_D in nats: (B,), log 2 where the critic cannot tell."""

@@ -9,9 +9,11 @@ from sfumato.recipes.facts import Facts
 
 def recipe(facts: Facts) -> dict[str, object]:
     """Return the family and how it is trained."""
-    training = {"batch": 64, "learning_rate": 2e-3} if facts.is_pictures else {"batch": 256}
+    training = (
+        {"batch": 64, "learning_rate": 2e-3} if facts.is_pictures else {"batch": 256, "learning_rate": 6e-3}
+    )
     return {
-        "family": {"name": "gan", **({"r1": 0.5, "r2": 0.5} if facts.is_pictures else {})},
+        "family": "gan",
         "optimiser": {"name": "adamw", "weight_decay": 0.0, "momentum": 0.0},
         "training": training,
     }

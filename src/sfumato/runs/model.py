@@ -206,8 +206,7 @@ class FamilyModel:
     @property
     def called(self) -> str:
         """The family's name in the registry."""
-        name = str(self.config.family["name"])
-        return f"a{'n' if name[0] in 'aeio' else ''} {name}"
+        return f"a run of '{self.config.family['name']}'"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -309,7 +308,9 @@ def device_of(model: DiffusionModel | FamilyModel) -> torch.device:
 def codes(model: DiffusionModel | FamilyModel, x: Tensor, condition: Condition | None) -> Tensor:
     """Return the codes of x: (B, ...) as (B, *latent); raise ConfigError for a model that has none."""
     if not isinstance(model, FamilyModel) or not isinstance(model.family, Encoder):
-        raise ConfigError(f"this is {model.called}, which has no codes: train an autoencoder to encode with.")
+        raise ConfigError(
+            f"this is {model.called}, which has no codes: encode by an autoencoder's or a contrastive run."
+        )
     with model.running():
         return model.family.encode(x, condition).float()
 

@@ -39,15 +39,24 @@ def evaluate(
 ) -> None:
     """Score samples of RUN against real data, and put the scores into its report.
 
-    Every Fréchet distance stands beside its floor: what real images score against other real images.
+    Every Fréchet distance stands beside its floor: what real images score against other real images. Of a run
+    that only encodes, it scores what can be read off its codes and how well they are decoded.
 
     Example: [bold]sfumato evaluate runs/demo -n 1000[/]
     """
+    from sfumato.app.code_scores import score_codes
     from sfumato.app.guiding import Guidances
     from sfumato.app.scoring import score_run
+    from sfumato.errors import ConfigError
+    from sfumato.families.agreements import Generator
     from sfumato.runs.run import Run
 
     opened = Run.open(run)
     wish = Guidances(guidance, guidance_interval, classifier_guidance, weaker, weaker_guidance)
     how = {"sampler": sampler, "grid": grid, "steps": steps, "threshold": threshold}
-    score_run(opened, data, n, seed, as_json, wish, **how)
+    if isinstance(opened.family, Generator):
+        score_run(opened, data, n, seed, as_json, wish, **how)
+    elif wish != Guidances() or any(how.values()):
+        raise ConfigError(f"{run} samples nothing: leave out the options that say how to sample.")
+    else:
+        score_codes(opened, data, n, as_json)
