@@ -41,7 +41,7 @@ from sfumato.train.signals import StopRequest
 
 DESIGNS: dict[str, Design] = {
     "vae": VAE(latent=40, decoder="bernoulli", width=96, warmup=0.1),
-    "ladder": LadderVAE(decoder="bernoulli", latents=(16, 2), widths=(64, 64), warmup=0.1),
+    "ladder": LadderVAE(decoder="bernoulli", widths=(64, 64), warmup=0.1),
 }
 """Of about as many parameters on MNIST."""
 SET_ASIDE = 1000

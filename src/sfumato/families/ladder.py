@@ -21,10 +21,10 @@ class LadderVAE(HierarchyDesign):
     groups: how many levels; latents: channels of each level's latent; widths: channels of its features.
     """
 
-    groups: tuple[int, ...] = (1, 2)
-    latents: tuple[int, ...] = (32, 4)
+    groups: tuple[int, ...] = (2, 1)
+    latents: tuple[int, ...] = (32, 2)
     widths: tuple[int, ...] = (128, 64)
-    warmup: float = 0.2
+    warmup: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -76,6 +76,8 @@ class Ladder(nn.Module):
         folds, sides = scales.folds[::-1], [scales.side(i) for i in reversed(range(len(groups)))]
         self.down = Down(scales, widths[::-1])
         self.label = LabelEmbedding(classes, widths[0])
+        # Not at zero, about which norms amplify every gradient a hundredfold.
+        nn.init.normal_(self.label.none)
         self.grow = nn.ModuleList(
             Grow(coarse, fine, fold) for (coarse, fine), fold in zip(pairwise(widths), folds, strict=False)
         )

@@ -107,10 +107,9 @@ class Down(nn.Module):
         super().__init__()
         self.scales = scales
         inputs = (scales.channels, *widths[:-1])
-        self.shrink = nn.ModuleList(
-            Pointwise(before * fold**2, after)
-            for before, after, fold in zip(inputs, widths, scales.folds, strict=True)
-        )
+        sizes = [before * fold**2 for before, fold in zip(inputs, scales.folds, strict=True)]
+        self.stem = mixing(sizes[0], widths[0], scales.side(0))
+        self.shrink = nn.ModuleList(map(Pointwise, sizes[1:], widths[1:]))
         self.blocks = nn.ModuleList(
             nn.Sequential(*(Block(width, scales.side(scale)) for _ in range(blocks)))
             for scale, width in enumerate(widths)
@@ -119,8 +118,9 @@ class Down(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the features: (B, widths[i], S_i, S_i) of each scale, the finest first."""
         h, found = self.scales.padded(x), []
-        for fold, shrink, blocks in zip(self.scales.folds, self.shrink, self.blocks, strict=True):
-            h = blocks(shrink(F.pixel_unshuffle(h, fold)))
+        ways = (self.stem, *self.shrink)
+        for fold, way, blocks in zip(self.scales.folds, ways, self.blocks, strict=True):
+            h = blocks(way(F.pixel_unshuffle(h, fold)))
             found.append(h)
         return found
 
@@ -138,14 +138,18 @@ class Grow(nn.Module):
 
 
 class Head(nn.Module):
-    """From the finest scale to `outputs` numbers for each value of an example of `shape`."""
+    """From the finest scale to `outputs` numbers for each value of an example of `shape`.
+
+    It sees a place's neighbours, as the stem does: patches drawn each by itself learn far more slowly.
+    """
 
     def __init__(self, scales: Scales, shape: tuple[int, ...], width: int, outputs: int) -> None:
         super().__init__()
         self.scales, self.shape = scales, shape
         self.norm = ChannelNorm()
-        self.grow = Grow(width, outputs * scales.channels, scales.folds[0])
+        self.conv = mixing(width, outputs * scales.channels * scales.folds[0] ** 2, scales.side(0))
 
     def forward(self, h: Tensor) -> Tensor:
         """Map (B, width, S, S) to (B, outputs·C, H, W), or (B, outputs·D)."""
-        return self.scales.cropped(self.grow(F.silu(self.norm(h))), self.shape)
+        picture = F.pixel_shuffle(self.conv(F.silu(self.norm(h))), self.scales.folds[0])
+        return self.scales.cropped(picture, self.shape)
