@@ -278,3 +278,21 @@ def test_options_of_sampling_are_refused_where_nothing_is_sampled(
     assert "samples nothing" in capsys.readouterr().err
     assert call("sample", trained) == 2
     assert "sfumato train DATA --latent" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_latent_run_is_made_resumed_and_keeps_its_autoencoder(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "latent"
+    assert call("train", "digits", "--latent", trained, "--out", folder, "--budget", "3steps") == 0
+    shutil.move(trained, tmp_path / "gone")
+    try:
+        again = ("train", "--resume", "--out", folder, "--budget", "5steps")
+        assert call(*again, "--latent", trained) == 2
+        assert "without --latent" in capsys.readouterr().err
+        assert call(*again) == 0
+        assert Run.open(folder).done.steps == 5
+        assert call("sample", folder, "-n", 4, "--out", tmp_path / "four.png") == 0
+        assert call("likelihood", folder) == 2
+    finally:
+        shutil.move(tmp_path / "gone", trained)

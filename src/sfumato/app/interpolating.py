@@ -21,7 +21,7 @@ from sfumato.data.pictures import Form, colour, read_picture
 from sfumato.errors import ConfigError
 from sfumato.runs.run import Run
 
-TITLES = {"latent": "latent", "spherical": "spherical", PIXELS: "pixel average"}
+TITLES = {"latent": "latent", "spherical": "spherical", PIXELS: "pixels"}
 
 
 def interpolate_to(run: Run, ends: tuple[str, str], steps: int, path: Path) -> None:

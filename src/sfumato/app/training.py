@@ -85,6 +85,8 @@ def resume_run(wish: Wish) -> Run | None:
     folder = wish.out or (default_folder(wish.source) if wish.source else None)
     if folder is None:
         raise ConfigError("say which run to resume: --out RUN.")
+    if wish.latent is not None:
+        raise ConfigError("a run keeps the autoencoder it began with: resume it without --latent.")
     stored = read_config(folder / CONFIG)
     wanted = wanted_config(wish, stored)
     dataset = read_data(wish.source or stored.data.source, wanted.data.reading)
