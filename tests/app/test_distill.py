@@ -50,6 +50,7 @@ def test_the_game_is_played_with_a_short_memory_before_it_is_settled(teacher: Ru
     assert rates == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_one_step_becomes_as_varied_as_many(teacher: Run, tmp_path: Path) -> None:
     student = sfumato.distill(teacher, tmp_path / "student", budget="450steps", steps=1)
     request = student.request(4)

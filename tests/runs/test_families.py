@@ -48,9 +48,9 @@ def trained(name: str, folder: Path, steps: int, stop_at: int | None = None, **h
 
 @every_family
 def test_a_resumed_training_is_the_uninterrupted_one_bit_by_bit(name: str, tmp_path: Path) -> None:
-    whole = trained(name, tmp_path / "whole", 6)
-    half = trained(name, tmp_path / "half", 6, stop_at=3)
-    again = Training(half.config, DATA, tmp_path / "half", Budget.parse("6steps"))
+    whole = trained(name, tmp_path / "whole", 4)
+    half = trained(name, tmp_path / "half", 4, stop_at=2)
+    again = Training(half.config, DATA, tmp_path / "half", Budget.parse("4steps"))
     again.resume()
     deque(again.events(StopRequest()), maxlen=0)
     expected, found = whole.fit.tensors(), again.fit.tensors()
