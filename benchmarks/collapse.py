@@ -28,8 +28,8 @@ from sfumato.app.pictures.points import scatter
 from sfumato.data import load_data
 from sfumato.data.dataset import Dataset
 from sfumato.data.scaling import standardise
+from sfumato.families.adversarial.gan import GAN
 from sfumato.families.agreements import Batch, DataFacts
-from sfumato.families.gan import GAN
 from sfumato.metrics.modes import Modes, modes
 from sfumato.randomness import SeededNoise
 from sfumato.runs.fitting import Examples, accelerator

@@ -20,7 +20,7 @@ from machine import matrix_rate, versions
 
 import sfumato
 from sfumato.app.embedding_panels import embedding_panels
-from sfumato.families.embedding_geometry import collapse
+from sfumato.families.contrasting.geometry import collapse
 from sfumato.metrics.probe import Encode, probe, raw
 from sfumato.runs.model import build_model, codes
 from sfumato.runs.run import Run

@@ -26,9 +26,9 @@ from sfumato.data.binarise import binarised
 from sfumato.data.dataset import Dataset, Split
 from sfumato.data.scaling import Pixels
 from sfumato.families.agreements import Batch, DataFacts, Design, Trainable
-from sfumato.families.importance import log_likelihood_bound
-from sfumato.families.ladder import LadderVAE
-from sfumato.families.vae import VAE
+from sfumato.families.hierarchies.ladder import LadderVAE
+from sfumato.families.variational.importance import log_likelihood_bound
+from sfumato.families.variational.vae import VAE
 from sfumato.randomness import BatchNoise, generator
 from sfumato.train.averaging import Averages
 from sfumato.train.budget import Budget, Done

@@ -8,7 +8,7 @@ import torch
 
 from sfumato.data.dataset import Dataset
 from sfumato.errors import unknown
-from sfumato.families.interpolation import Way, spherical, straight
+from sfumato.families.autoencoders.interpolation import Way, spherical, straight
 from sfumato.recipes import configure
 from sfumato.runs.distilling import begin_distillation
 from sfumato.runs.fitting import Training, begin_training

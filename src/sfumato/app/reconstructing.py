@@ -12,7 +12,7 @@ from sfumato.app.panels import can_draw
 from sfumato.app.pictures import pairs, picture, save_image
 from sfumato.app.scoring import one_process
 from sfumato.errors import ConfigError
-from sfumato.families.autoencoder import LEAST_MSE
+from sfumato.families.autoencoders.autoencoder import LEAST_MSE
 from sfumato.randomness import generator
 from sfumato.runs.run import Run
 

@@ -11,7 +11,7 @@ from sfumato.app.panels import panels
 from sfumato.app.report import Report, write_report
 from sfumato.data import Dataset
 from sfumato.families.agreements import Autoencoder, Encoder, Generator
-from sfumato.families.embedding_geometry import collapse
+from sfumato.families.contrasting.geometry import collapse
 from sfumato.runs.run import REPORT, Run
 from sfumato.train.history import COLUMNS
 

@@ -28,7 +28,11 @@ from sfumato.diffusion import (
     weighting,
 )
 from sfumato.errors import ConfigError, unknown
-from sfumato.families import autoencoder, contrastive, gan, hierarchical, ladder, vae, vq_vae
+from sfumato.families.adversarial import gan
+from sfumato.families.autoencoders import autoencoder, vq_vae
+from sfumato.families.contrasting import contrastive
+from sfumato.families.hierarchies import hierarchical, ladder
+from sfumato.families.variational import vae
 from sfumato.runs.networks import MLPShape, UNetShape
 from sfumato.train.muon import Muon
 from sfumato.train.optimiser import AdamW

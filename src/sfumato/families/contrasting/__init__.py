@@ -1,0 +1,1 @@
+"""Embeddings learned by contrast."""

@@ -1,0 +1,1 @@
+"""Codes of codes: hierarchical variational autoencoders."""
