@@ -6,7 +6,7 @@ from sfumato.app.console import console, output
 from sfumato.app.guiding import Guidances
 from sfumato.app.sampling import sample_to
 from sfumato.app.scoring import one_process, score_run
-from sfumato.app.training import Wish, start_run
+from sfumato.app.training import TrainingWish, start_run
 from sfumato.errors import RunError
 from sfumato.runs.run import CONFIG, REPORT
 
@@ -22,7 +22,7 @@ def demonstrate(out: Path, budget: str, seed: int) -> None:
             f"{out} holds a run already: choose another --out, or go on with it by "
             f"'sfumato train --resume --out {out}'."
         )
-    run = start_run(Wish("digits", out, None, (), budget, seed, {}))
+    run = start_run(TrainingWish("digits", out, None, (), budget, seed, {}))
     if run is None:
         return
     sample_to(run, run.request(100, seed=seed), out / "samples.png")

@@ -28,7 +28,7 @@ from sfumato.train.signals import stop_on_signal
 
 
 @dataclass(frozen=True)
-class Wish:
+class TrainingWish:
     """What the user asked for; None where they said nothing."""
 
     source: str | None
@@ -55,7 +55,7 @@ def read_data(source: str, reading: Mapping[str, Any]) -> Dataset:
     return dataset
 
 
-def start_run(wish: Wish) -> Run | None:
+def start_run(wish: TrainingWish) -> Run | None:
     """Train a new run; return it, or None if it was interrupted."""
     if wish.source is None:
         raise ConfigError(
@@ -80,7 +80,7 @@ def refuse_at_once(folder: Path) -> None:
         refuse_taken(folder)
 
 
-def resume_run(wish: Wish) -> Run | None:
+def resume_run(wish: TrainingWish) -> Run | None:
     """Go on with a run; refuse one whose configuration or data is no longer the same."""
     folder = wish.out or (default_folder(wish.source) if wish.source else None)
     if folder is None:
@@ -102,7 +102,7 @@ def resume_run(wish: Wish) -> Run | None:
     return carry_out(training)
 
 
-def wanted_config(wish: Wish, stored: RunConfig) -> RunConfig:
+def wanted_config(wish: TrainingWish, stored: RunConfig) -> RunConfig:
     """Return the stored configuration with what the user said this time, to be compared with it."""
     reading = {name: value for name, value in wish.reading.items() if value is not None}
     said = {"recipe": wish.recipe, "seed": wish.seed, "data": stored.data.model_copy(update=reading)}

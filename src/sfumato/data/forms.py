@@ -15,7 +15,7 @@ USUAL = 32
 
 
 @dataclass(frozen=True)
-class Wish:
+class WantedForm:
     """What the user asks of pictures: a `size` of at least 8, 1 or 3 `channels`; None leaves it to the data.
 
     Raises ConfigError for another size, number of channels or an unknown background.
@@ -38,7 +38,7 @@ class Wish:
         return self.size is None and self.channels is None
 
 
-def settle(pictures: Pictures, wish: Wish) -> Form:
+def settle(pictures: Pictures, wish: WantedForm) -> Form:
     """Choose the form of `pictures`.
 
     size: the shorter side, where the headers of up to 256 evenly spaced pictures agree on one of at most 64

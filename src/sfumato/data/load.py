@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from sfumato.data.dataset import Dataset, Skipped, Split
-from sfumato.data.forms import Wish, settle
+from sfumato.data.forms import WantedForm, settle
 from sfumato.data.found import Found
 from sfumato.data.gather import Progress, gather
 from sfumato.data.labels import encode
@@ -37,7 +37,7 @@ def load_data(
 
     Raises ConfigError for a setting out of range, DataError for a source that is missing or unfit.
     """
-    wish = Wish(size, channels, background)
+    wish = WantedForm(size, channels, background)
     if not 0 <= held_out < 1:
         raise ConfigError(f"The held-out share is {held_out}: give a number from 0 to below 1, such as 0.1.")
     found = find(source, seed, memory_limit)
@@ -63,7 +63,7 @@ def load_data(
 
 
 def _store(
-    found: Found, wish: Wish, memory_limit: int, progress: Progress | None
+    found: Found, wish: WantedForm, memory_limit: int, progress: Progress | None
 ) -> tuple[Store, Tensor, tuple[Skipped, ...]]:
     """Return a store of the readable examples, their places in `found`, and the others."""
     if not isinstance(found.examples, Tensor):

@@ -22,9 +22,10 @@ from sfumato.data.summary import describe
 from sfumato.errors import RunError
 from sfumato.families.agreements import Autoencoder, Batch, Generator
 from sfumato.files import sweep, write_whole
+from sfumato.runs.agreements import SamplingWish
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.latent import as_seen, keep_autoencoder, open_scaling
-from sfumato.runs.model import Wish, build_model, codes, decoded
+from sfumato.runs.model import build_model, codes, decoded
 from sfumato.runs.registry import build
 from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, DATA, LOG, Run, chosen_average, done_of
 from sfumato.runs.sampling import Request, label_indices, walk
@@ -84,7 +85,7 @@ class Training:
         for player in self.model.family.players():
             player.module.to(device)
         if isinstance(self.model.family, Generator):
-            self.model.sampling(Wish(folder))  # refuses what cannot be sampled before it is trained
+            self.model.sampling(SamplingWish(folder))  # refuses what cannot be sampled before it is trained
         self._trainee = self.model.trainee(folder)
         self.scaling = open_scaling(config, folder, device)
         self.fit = Fit(
@@ -173,7 +174,9 @@ class Training:
         model = self.model.around({"average": averages, "raw": {name: raw[name] for name in averages}}[which])
         scaling = self.scaling
         if isinstance(model.family, Generator):
-            request = Request(n, 0, label_indices(None, model.classes, n), model.sampling(Wish(self.folder)))
+            request = Request(
+                n, 0, label_indices(None, model.classes, n), model.sampling(SamplingWish(self.folder))
+            )
             (last,) = deque(walk(model, scaling, request, range(n)), maxlen=1)
             return last.state
         unseen = self.dataset.held_out if len(self.dataset.held_out) else self.dataset.train

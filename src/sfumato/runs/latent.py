@@ -27,9 +27,10 @@ from sfumato.data.store import MemoryStore
 from sfumato.errors import ConfigError, RunError
 from sfumato.families.agreements import Autoencoder
 from sfumato.randomness import generator
+from sfumato.runs.agreements import Model, device_of
 from sfumato.runs.build import build_scaling
 from sfumato.runs.config import LatentConfig, RunConfig, parse_config
-from sfumato.runs.model import DiffusionModel, FamilyModel, build_model, codes, decoded, device_of
+from sfumato.runs.model import build_model, codes, decoded
 from sfumato.train.checkpoint import Checkpoint, load, load_into, part, save
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Codes:
     """
 
     pixels: Scaling
-    model: DiffusionModel | FamilyModel
+    model: Model
     mean: tuple[float, ...]
     std: tuple[float, ...]
     bounds: ClassVar[None] = None

@@ -24,9 +24,11 @@ from torch import Tensor
 from sfumato.condition import Condition
 from sfumato.errors import ConfigError, RunError
 from sfumato.families.diffusion import Guide
+from sfumato.runs.agreements import SamplingWish
 from sfumato.runs.config import RunConfig, read_config
+from sfumato.runs.diffusion_model import DiffusionModel
 from sfumato.runs.latent import open_scaling
-from sfumato.runs.model import DiffusionModel, Wish, build_model, codes, decoded
+from sfumato.runs.model import build_model, codes, decoded
 from sfumato.runs.sampling import Chunk, Request, label_indices, walk
 from sfumato.train.averaging import load_average
 from sfumato.train.budget import Done
@@ -126,7 +128,7 @@ class Run:
         `threshold`, `guidance` and `guidance_interval`, where they should differ from the run's own.
         """
         given = {name: value for name, value in options.items() if value is not None}
-        sampling = self.model.sampling(Wish(self.folder, self.done.steps, guides, known, given))
+        sampling = self.model.sampling(SamplingWish(self.folder, self.done.steps, guides, known, given))
         return Request(n, seed, label_indices(labels, self.classes, n), sampling)
 
     def walk(self, request: Request, places: range) -> Iterator[Chunk]:

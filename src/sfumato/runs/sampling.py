@@ -19,7 +19,7 @@ from sfumato.diffusion.later import deferring, later
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Moment
 from sfumato.randomness import SeededNoise
-from sfumato.runs.model import DiffusionModel, FamilyModel, device_of
+from sfumato.runs.agreements import Model, device_of
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,7 @@ def _class_number(label: str | int, classes: tuple[str, ...]) -> int:
     )
 
 
-def walk(
-    model: DiffusionModel | FamilyModel, scaling: Scaling, request: Request, places: range
-) -> Iterator[Chunk]:
+def walk(model: Model, scaling: Scaling, request: Request, places: range) -> Iterator[Chunk]:
     """Yield the moments of sampling the images at `places` of a request."""
     device = device_of(model)
     noise = SeededNoise([request.seed + place for place in places])

@@ -50,10 +50,10 @@ def train(
 
     Example: [bold]sfumato train my-pictures/ --size 32 --budget 10m --out runs/mine[/]
     """
-    from sfumato.app.training import Wish, resume_run, start_run
+    from sfumato.app.training import TrainingWish, resume_run, start_run
 
     reading = {"size": size, "channels": channels, "background": background, "held_out": held_out}
-    wish = Wish(source, out, recipe, tuple(settings or ()), budget, seed, reading, latent)
+    wish = TrainingWish(source, out, recipe, tuple(settings or ()), budget, seed, reading, latent)
     if resume:
         resume_run(wish)
     else:

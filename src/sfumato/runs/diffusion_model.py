@@ -1,0 +1,103 @@
+"""The run layer's diffusion model: its pieces, and the walk by which it is sampled."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from sfumato.condition import Condition
+from sfumato.diffusion.schedules import signal_left
+from sfumato.errors import ConfigError
+from sfumato.families.agreements import Moment, Trainable
+from sfumato.families.diffusion import Diffusion, SamplingOptions
+from sfumato.randomness import Noise
+from sfumato.runs.agreements import SamplingWish
+from sfumato.runs.build import build_sampling, refuse_idle_interval
+from sfumato.runs.config import DiffusionConfig, parse_config
+from sfumato.runs.distillation import build_trainee
+from sfumato.runs.grids import with_fitted_grid
+from sfumato.train.device import for_inference
+
+LITTLE = 0.1
+"""The share of signal at t = 1 up to which pure noise is close enough to start from."""
+
+
+@dataclass(frozen=True)
+class DiffusionModel:
+    """A diffusion model."""
+
+    config: DiffusionConfig
+    family: Diffusion
+    called = "a diffusion model"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the data's classes."""
+        return self.config.data.classes
+
+    def around(self, modules: Mapping[str, nn.Module]) -> "DiffusionModel":
+        """Return the model with other weights."""
+        precision = self.config.precision
+        forward = {name: for_inference(module, precision) for name, module in modules.items()}
+        return replace(self, family=self.family.with_modules(forward))
+
+    def trainee(self, folder: Path) -> Trainable:
+        """Return the family, or the game in which it is distilled."""
+        return build_trainee(self.config, self.family, folder)
+
+    def sampling(self, wish: SamplingWish) -> SamplingOptions:
+        """Return the walk that was asked for, the run's own where nothing was."""
+        given, steps = dict(wish.options or {}), self.config.sampling.steps
+        if self.config.distilled is not None and given.get("steps", steps) != steps:
+            raise ConfigError(
+                f"{wish.folder} is distilled to {steps} step{'s' * (steps > 1)}: sample it without --steps, "
+                f"or distil another by 'sfumato distill {self.config.distilled.teacher} --steps N'."
+            )
+        tree = self.config.model_dump(mode="json")
+        settings = with_fitted_grid(wish.folder, {**tree["sampling"], **given}, wish.trained)
+        config = parse_config({**tree, "sampling": settings})
+        assert isinstance(config, DiffusionConfig)
+        options = replace(
+            build_sampling(config, self.family), guides=tuple(wish.guides), known=tuple(wish.known)
+        )
+        self.family.guided(options)  # refuses a guide that does not fit, before anything is sampled
+        return options
+
+    def frames(
+        self, shape: tuple[int, ...], noise: Noise, condition: Condition | None, options: SamplingOptions
+    ) -> Iterator[Moment]:
+        """Yield the moments of the walk."""
+        return self.family.frames(shape, noise, condition, options)
+
+    def told(self, options: SamplingOptions) -> dict[str, Any]:
+        """Return the walk."""
+        return {
+            "sampler": repr(options.sampler),
+            "grid": repr(options.grid),
+            "steps": options.steps,
+            "threshold": None if options.threshold is None else repr(options.threshold),
+            "guidance": options.guidance,
+            "guidance_interval": options.interval,
+        }
+
+    def way(self) -> str:
+        """Return sampler and steps."""
+        sampling = self.config.sampling
+        guidance = f", guidance {sampling.guidance:g}" if self.classes else ""
+        return f"{sampling.sampler['name']} with {sampling.steps} steps{guidance}"
+
+    def refuse_idle(self) -> None:
+        """Refuse an interval of guidance where there is no guidance to limit."""
+        refuse_idle_interval(self.config)
+
+    def notes(self) -> list[str]:
+        """Say where pure noise is not close enough to what the schedule ends with."""
+        left = signal_left(self.family.denoiser.schedule, self.config.data.std)
+        if left <= LITTLE:
+            return []
+        return [
+            f"{left:.0%} of the noisiest state is still signal, but sampling starts from none: more steps or "
+            "more noise in the schedule would leave less"
+        ]

@@ -1,0 +1,104 @@
+"""The run layer's model of any family but diffusion: sampled in one way, if it is a generator at all."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sfumato.condition import Condition
+from sfumato.errors import ConfigError
+from sfumato.families.agreements import Autoencoder, Generator, Labelled, Moment, Trainable
+from sfumato.randomness import Noise
+from sfumato.runs.agreements import SamplingWish, device_of
+from sfumato.runs.config import FamilyConfig
+from sfumato.train.device import autocast
+
+
+@dataclass(frozen=True)
+class FamilyModel:
+    """A model of any family but diffusion."""
+
+    config: FamilyConfig
+    family: Any
+
+    @property
+    def called(self) -> str:
+        """The family's name in the registry."""
+        return f"a run of '{self.config.family['name']}'"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the data's classes, where the family was built to obey them."""
+        obeys = isinstance(self.family, Labelled) and self.family.classes > 0
+        return self.config.data.classes if obeys else ()
+
+    def around(self, modules: Mapping[str, nn.Module]) -> "FamilyModel":
+        """Return the model with other weights."""
+        return replace(self, family=self.family.with_modules(modules))
+
+    def trainee(self, folder: Path) -> Trainable:
+        """Return the family."""
+        return self.family
+
+    def sampling(self, wish: SamplingWish) -> Any:
+        """Refuse what is no generator, and options that only a diffusion model has; there are no others."""
+        if not isinstance(self.family, Generator):
+            raise ConfigError(self._no_generator(wish.folder))
+        asked = [name.replace("_", "-") for name in wish.options or {}]
+        asked += ["guides"] if wish.guides or wish.known else []
+        if asked:
+            raise ConfigError(
+                f"{wish.folder} is {self.called}, which is sampled in one way: leave out {', '.join(asked)}, "
+                "which only a diffusion model has."
+            )
+        return None
+
+    def _no_generator(self, folder: Path) -> str:
+        """Say why there is nothing to sample, and what to do instead."""
+        if isinstance(self.family, Autoencoder):
+            return (
+                f"{folder} is {self.called}: it encodes and decodes, but has no prior to sample from. "
+                f"Train a diffusion model in its codes by 'sfumato train DATA --latent {folder}'."
+            )
+        return (
+            f"{folder} is {self.called}: it only encodes, so there is nothing to sample. Ask it for codes: "
+            f"'sfumato encode {folder} DATA --out codes.npz'."
+        )
+
+    def frames(
+        self, shape: tuple[int, ...], noise: Noise, condition: Condition | None, options: None
+    ) -> Iterator[Moment]:
+        """Yield the moments; the caller's own arithmetic between them is left alone."""
+        moments = self.family.frames(shape, noise, condition, options)
+        while True:
+            with self.running():
+                moment = next(moments, None)
+            if moment is None:
+                return
+            yield moment
+
+    def running(self) -> ExitStack:
+        """Return the context in which the networks of this model run without training."""
+        stack = ExitStack()
+        stack.enter_context(torch.inference_mode())
+        stack.enter_context(autocast(device_of(self), self.config.precision))
+        return stack
+
+    def told(self, options: None) -> dict[str, Any]:
+        """There is one way."""
+        return {}
+
+    def way(self) -> str:
+        """There is one way."""
+        return ""
+
+    def refuse_idle(self) -> None:
+        """Every option of a family has its effect."""
+
+    def notes(self) -> list[str]:
+        """Nothing is known to doubt."""
+        return []
