@@ -2,10 +2,11 @@
 
     h = words + places;    h ← h + attention(norm h);    h ← h + perceptron(norm h);    whole = norm h at END
 
-(pre-norm as in Radford et al. 2019, which trains without a slow start.) Every word looks at every other: a
-caption's words are read at once and none is predicted, and a network that looks at single words should find in
-each what the sentence makes of it. That of Radford et al. 2021 looks back alone, to be a language model one
-day. The whole is read at the last word, END, as theirs is. Padding is hidden: a longer row says the same.
+(pre-norm as in Radford et al. 2019, which trains without a slow start.) Every word looks at every other: the
+words of a caption are read at once and none is predicted, and a network that looks at single words should
+find in each what the sentence makes of it. That of Radford et al. 2021 looks back alone, to be a language
+model one day. The whole is read at the last word, END, as theirs is. Padding is hidden: a longer row says
+the same.
 """
 
 from typing import NamedTuple
