@@ -6,7 +6,7 @@ import torch
 
 from helpers import exhaust, tiny_training
 from sfumato.errors import ConfigError
-from sfumato.runs.conditions.build import NOTHING
+from sfumato.runs.conditions.build import NOTHING, Wishes
 from sfumato.runs.conditions.label import LabelReader
 from sfumato.runs.run import CHECKPOINT, Run
 from sfumato.train.averaging import WIDTHS
@@ -70,7 +70,7 @@ def test_labels_cycle_and_may_be_named() -> None:
     assert reader.asked(None, 5).tolist() == [0, 1, 2, 0, 1]
     assert reader.asked(["dog", 0], 3).tolist() == [1, 0, 1]
     assert reader.asked(["7"], 1).tolist() == [2]
-    assert NOTHING.asked({}, {}, 5) is None
+    assert NOTHING.asked(Wishes(), 5) is None
 
 
 @pytest.mark.parametrize("label", ["bird", 3, -1])
