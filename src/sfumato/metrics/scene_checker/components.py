@@ -17,11 +17,12 @@ def label(mask: Tensor) -> Tensor:
     """
     height, width = mask.shape[1:]
     # Whole numbers up to 2^24 are exact in float32, and pictures are far smaller.
-    own = torch.arange(1.0, height * width + 1).reshape(1, height, width)
-    labels = own * mask
+    own = torch.arange(1.0, height * width + 1).reshape(1, 1, height, width)
+    inside = mask[:, None]
+    labels = own * inside
     some = mask.flatten(1).any(1)  # most colours are in no pixel of a picture
-    labels[some] = _flooded(labels[some], mask[some])
-    return labels.long()
+    labels[some] = _flooded(labels[some], inside[some])
+    return labels[:, 0].long()
 
 
 def _flooded(labels: Tensor, mask: Tensor) -> Tensor:

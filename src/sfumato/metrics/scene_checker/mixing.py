@@ -25,7 +25,7 @@ TOLERANCE = 0.35
 
 @dataclass(frozen=True)
 class Mixture:
-    """share: how much of each colour is in a pixel, solid: whose the pixel is; (N, K, H, W), the latter bool."""
+    """share: (N, K, H, W), how much of each colour is in a pixel; solid: bool, as large, whose it is."""
 
     share: Tensor
     solid: Tensor
