@@ -14,6 +14,7 @@ from sfumato.data import array_files
 from sfumato.data.archives import open_files
 from sfumato.data.arrays import found_in_arrays
 from sfumato.data.builtin import BUILT_IN
+from sfumato.data.celeba import find_celeba
 from sfumato.data.cifar import find_cifar
 from sfumato.data.files import Files, FolderFiles
 from sfumato.data.folders import find_folder
@@ -26,7 +27,7 @@ from sfumato.errors import DataError
 Source = str | Path | np.ndarray
 
 # Each returns None where it finds nothing of its kind.
-LAYOUTS = (find_idx, find_cifar, find_folder)
+LAYOUTS = (find_idx, find_cifar, find_celeba, find_folder)
 _ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2", *array_files.ENDINGS)
 
 
