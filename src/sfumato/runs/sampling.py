@@ -16,7 +16,7 @@ from torch import Tensor
 from sfumato.condition import Condition
 from sfumato.data.scaling import Scaling
 from sfumato.diffusion.later import deferring, later
-from sfumato.errors import ConfigError
+from sfumato.errors import ConfigError, nearest
 from sfumato.families.agreements import Moment
 from sfumato.randomness import SeededNoise
 from sfumato.runs.agreements import Model, device_of
@@ -77,9 +77,9 @@ def _class_number(label: str | int, classes: tuple[str, ...]) -> int:
         return classes.index(str(label))
     if str(label).isdecimal() and int(label) < len(classes):
         return int(label)
-    shown = ", ".join(classes[:20]) + (" …" if len(classes) > 20 else "")
     raise ConfigError(
-        f"there is no class '{label}': name one of {shown}, or its number from 0 to {len(classes) - 1}."
+        f"there is no class '{label}': {nearest(str(label), classes)} "
+        f"Name a class, or give its number from 0 to {len(classes) - 1}."
     )
 
 
