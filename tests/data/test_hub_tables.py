@@ -1,4 +1,4 @@
-"""The Hugging Face hub's own formats, as its library writes them, and data sets by their name."""
+"""The Hugging Face hub's own formats, as its library writes them."""
 
 import json
 from collections.abc import Iterable
@@ -9,8 +9,6 @@ import pytest
 import torch
 
 from sfumato.data import Dataset, load_data
-from sfumato.data.hub import HubName
-from sfumato.data.sources import names
 from sfumato.errors import DataError
 
 pyarrow = pytest.importorskip("pyarrow", reason="the extra sfumato[hub] is not installed")
@@ -198,53 +196,3 @@ def test_without_pyarrow_the_error_says_what_to_install(parquet, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(DataError, match=r"pip install 'sfumato\[hub\]'"):
         load_data(parquet)
-
-
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ("hf:owner/name", HubName("owner/name")),
-        ("hf:owner/my.set-1_x/", HubName("owner/my.set-1_x")),
-        ("hf:owner/name/a/b", HubName("owner/name", "a/b")),
-        ("hf:owner/name@refs/convert/parquet", HubName("owner/name", "", "refs/convert/parquet")),
-        ("hf:owner/name/a@v1.0", HubName("owner/name", "a", "v1.0")),
-        ("owner/name", None),
-        (Path("hf:owner/name"), None),
-    ],
-)
-def test_names_of_the_hub(source, expected):
-    assert HubName.parse(source) == expected
-
-
-@pytest.mark.parametrize("source", ["hf:", "hf:name", "hf:owner/", "hf:owner/name@", "hf:own er/name"])
-def test_half_a_name_of_the_hub_is_an_error(source):
-    with pytest.raises(DataError, match="hf:owner/name"):
-        load_data(source)
-
-
-def test_a_name_is_read_as_the_folder_that_is_fetched(parquet, monkeypatch):
-    asked: list[Any] = []
-
-    def snapshot_download(repo: str, **given: Any) -> str:
-        asked.append((repo, given))
-        return str(parquet)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
-    data = load_data("hf:owner/pets")
-    check(data)
-    assert (data.name, data.source) == names("hf:owner/pets") == ("pets", "hf:owner/pets")
-    assert len(load_data("hf:owner/pets/data@v1").train) == 7
-    (repo, whole), (_, part) = asked
-    assert repo == "owner/pets"
-    assert whole == {"repo_type": "dataset", "revision": None, "allow_patterns": None}
-    assert part == {"repo_type": "dataset", "revision": "v1", "allow_patterns": ["data/*"]}
-
-
-def test_a_name_that_cannot_be_fetched_says_where_to_look(monkeypatch):
-    def snapshot_download(repo: str, **given: Any) -> str:
-        raise OSError("no such\n repository")
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
-    with pytest.raises(DataError, match=r"no such repository.*huggingface\.co/datasets/owner/pets") as error:
-        load_data("hf:owner/pets")
-    assert "\n" not in str(error.value)
