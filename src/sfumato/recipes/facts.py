@@ -131,6 +131,8 @@ def data_config(dataset: Dataset, budget: Budget | None = None, latent: LatentCo
             "source": dataset.source,
             "shape": dataset.shape,
             "classes": dataset.classes,
+            "attributes": dataset.attributes,
+            "captions": dataset.train.captions is not None,
             "std": float(f"{max(std, 1e-3):.4g}"),
             "content_hash": dataset.content_hash,
         }
