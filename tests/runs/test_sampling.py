@@ -116,5 +116,5 @@ def test_opened_weights_are_the_chosen_average_or_the_one_asked_for(run: Run) ->
         opened = run if name == run.average else Run.open(run.folder, run.device, average=name)
         stem = opened.family.module.stem.weight.cpu()  # type: ignore[union-attr, operator]
         assert torch.equal(stem, checkpoint.tensors[f"denoiser.average.{name}.stem.weight"])
-    with pytest.raises(ConfigError, match=r"no average is called 'best'.*long, middle, short"):
-        Run.open(run.folder, run.device, average="best")
+    with pytest.raises(ConfigError, match=r"no average is called 'sharp'.*long, middle, short, best"):
+        Run.open(run.folder, run.device, average="sharp")

@@ -29,7 +29,7 @@ from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.latent import as_seen, keep_autoencoder, open_scaling
 from sfumato.runs.model import build_model, codes, decoded
 from sfumato.runs.registry import build
-from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, DATA, LOG, Run, chosen_average, done_of
+from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, DATA, LOG, Run, done_of
 from sfumato.runs.sampling import Request, walk
 from sfumato.train.averaging import Averages
 from sfumato.train.budget import Budget
@@ -166,7 +166,8 @@ class Training:
             self._keep_budget()
         checkpoint = load(self.folder / CHECKPOINT)
         self.fit.load_tensors(checkpoint.tensors, done_of(checkpoint))
-        self.averages.load_tensors(checkpoint.tensors, chosen_average(checkpoint))
+        self.averages.load_tensors(checkpoint.tensors)
+        self._held_out.resume(self.budget.progress(self.fit.done), self.fit.done.steps)
         self._saved_at = self.fit.done.seconds
 
     def _keep_budget(self) -> None:

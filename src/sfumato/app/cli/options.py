@@ -17,6 +17,13 @@ HeldOut = Annotated[
     float | None,
     typer.Option(help="The share held out, where the data has no test split \\[default: 0.1]."),
 ]
+Binarise = Annotated[
+    bool | None,
+    typer.Option(
+        "--binarise",
+        help="Draw each grey pixel black or white with its value's probability, once, by seed 0.",
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, max=2**62, help="Image i is made from seed + i.")]
 Labels = Annotated[
     list[str] | None,
