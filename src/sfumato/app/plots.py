@@ -24,9 +24,9 @@ _THEME = {
     "#404040": "var(--accent, #2f6db5)",
     "#505050": "var(--warm, #c2571a)",
     "#606060": "var(--green, #2e7d5b)",
-    "#707070": "var(--violet, #7a4fa3)",
+    "#707070": "var(--pink, #b5307a)",
 }
-_INK, _QUIET, _LINE, ACCENT, WARM, GREEN, VIOLET = _THEME
+_INK, _QUIET, _LINE, ACCENT, WARM, GREEN, PINK = _THEME
 
 
 def line_chart(history: Sequence[Row], curves: Sequence[Curve], name: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import cycle
 
 from sfumato.app.curves import Curve, NoisyCurve, series
-from sfumato.app.plots import ACCENT, GREEN, VIOLET, WARM, line_chart
+from sfumato.app.plots import ACCENT, GREEN, PINK, WARM, line_chart
 from sfumato.train.history import GRADIENT_NORM_OF, LOSS_OF, Row, players_of
 
 HELD_OUT = (
@@ -47,7 +47,7 @@ def _norms(history: Sequence[Row]) -> list[Curve]:
 
 
 def _of_each(players: Sequence[str], what: str) -> list[Curve]:
-    named = zip(players, cycle((ACCENT, VIOLET)), strict=False)
+    named = zip(players, cycle((ACCENT, PINK)), strict=False)
     return [NoisyCurve(what + player, player, what + player, colour) for player, colour in named]
 
 
