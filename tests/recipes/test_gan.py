@@ -14,6 +14,7 @@ from sfumato.api import open_run
 from sfumato.data import load_data
 from sfumato.metrics.modes import modes
 from sfumato.recipes import configure
+from sfumato.train.history import measures_of, players_of
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -29,7 +30,13 @@ def test_the_benchmark_shows_what_the_command_line_trains(collapse: ModuleType, 
     words = ("train", "grid", "--recipe", "gan", "--budget", "3steps", "--seed", "5")
     assert call(*words, "--out", tmp_path / "run") == 0
     shown = collapse.trained(load_data("grid"), "default", 5, 3).samples
-    np.testing.assert_array_equal(open_run(tmp_path / "run").sample(collapse.SAMPLES), shown)
+    run = open_run(tmp_path / "run")
+    np.testing.assert_array_equal(run.sample(collapse.SAMPLES), shown)
+    # Its log and its page tell both sides apart.
+    assert players_of(run.history) == ["critic", "generator"]
+    assert not [name for name in measures_of(run.history) if "generator" in name]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert all(f'aria-label="{name} by training step"' in page for name in ("Loss", "Gradient norm"))
 
 
 def test_the_games_of_the_benchmark_differ_in_loss_and_penalties_alone(collapse: ModuleType) -> None:
