@@ -1,11 +1,15 @@
 """Retrieval: by hand, where nothing or everything is known, and what equal captions and ties count for."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch import Tensor
 
+from sfumato.data.dataset import Split
+from sfumato.data.store import MemoryStore
 from sfumato.errors import DataError
-from sfumato.metrics.retrieval import found, groups, retrieval
+from sfumato.metrics.retrieval import Retrieval, found, groups, retrieval, retrieval_of
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
@@ -87,6 +91,26 @@ def test_the_captions_of_a_group_all_differ() -> None:
 def test_too_few_captions_are_refused(captions: list[str], n: int) -> None:
     with pytest.raises(DataError, match="different captions"):
         groups(captions, n, generator())
+
+
+def test_a_split_is_asked_by_the_words_below_its_pictures() -> None:
+    """An encoder that reads the number a picture holds, and one that reads it off the caption."""
+    numbers = torch.arange(700) % 300
+    store = MemoryStore(torch.stack([numbers % 256, numbers // 256], 1).float())
+    split = Split(store, None, tuple(f"number {number}" for number in numbers.tolist()))
+
+    def picture(x: Tensor) -> Tensor:
+        return torch.nn.functional.one_hot((x[:, 0] + 256 * x[:, 1]).long(), 300)
+
+    def text(captions: Sequence[str]) -> Tensor:
+        return torch.eye(300)[[int(caption.split()[1]) for caption in captions]]
+
+    assert retrieval_of(picture, text, split) == Retrieval(1.0, 1.0, 1, 100, 5 * 300)
+    assert retrieval_of(picture, text, split, n=1000).n == 300
+    late = retrieval_of(picture, lambda captions: text(captions).roll(1, 1), split)
+    assert (late.captions, late.pictures) == (0, 0)
+    with pytest.raises(DataError, match="different captions"):
+        retrieval_of(picture, text, Split(store, None))
 
 
 def test_a_table_says_of_how_many() -> None:

@@ -6,17 +6,24 @@ and `found` states its rule for the rest: any right answer counts, and one that 
 comes behind it, so that an encoder that gives all the same code finds nothing.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sfumato.data.dataset import Split
 from sfumato.errors import DataError
+from sfumato.metrics.probe import CHUNK, Encode, embeddings
+from sfumato.randomness import generator
 
 CANDIDATES = 100
+TIMES = 5
+"""How often examples are dealt out anew: each meets other rivals, which makes the share steadier."""
+
+EncodeText = Callable[[Sequence[str]], Tensor]
+"""From B sentences to codes (B, D)."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +45,6 @@ class Retrieval:
         """The share that guessing finds."""
         return self.k / self.n
 
-    @property
-    def error(self) -> float:
-        """The standard deviation of a share of so many questions, at most: each answer counted as a coin."""
-        return 0.5 / math.sqrt(self.asked)
-
     def rows(self) -> list[tuple[str, str]]:
         """Return labels and values for a table."""
         of = f"among the nearest {self.k}" if self.k > 1 else "nearest"
@@ -63,12 +65,12 @@ def found(similarities: Tensor, right: Tensor, k: int) -> Tensor:
     return (before < k) & right.any(1)
 
 
-def groups(captions: Sequence[str], n: int, generator: torch.Generator) -> list[Tensor]:
+def groups(captions: Sequence[str], n: int, randomness: torch.Generator) -> list[Tensor]:
     """Share examples out at random into as many groups of `n` as their different captions fill: (n,) each.
 
     Of examples with one caption, one is taken. Raises DataError where there are fewer than n captions.
     """
-    order = torch.randperm(len(captions), generator=generator).tolist()
+    order = torch.randperm(len(captions), generator=randomness).tolist()
     first = {captions[place]: place for place in reversed(order)}
     if n < 1 or len(first) < n:
         raise DataError(
@@ -93,3 +95,18 @@ def retrieval(pictures: Tensor, texts: Tensor, among: Sequence[Tensor], k: int =
         back.append(found(similarities.T, right, k))
     answers = torch.cat(forth).float(), torch.cat(back).float()
     return Retrieval(float(answers[0].mean()), float(answers[1].mean()), k, len(right), len(answers[0]))
+
+
+def retrieval_of(
+    encode: Encode, encode_text: EncodeText, split: Split, k: int = 1, n: int = CANDIDATES, seed: int = 0
+) -> Retrieval:
+    """Ask two encoders about the examples of a split and their captions, dealt out five times.
+
+    n: candidates, fewer where there are fewer captions. Raises DataError for a split without captions.
+    """
+    captions = split.captions or ()
+    most = min(n, len(set(captions)))
+    dealt = [groups(captions, most, generator(seed, "retrieval", time)) for time in range(TIMES)]
+    chunks = [captions[start : start + CHUNK] for start in range(0, len(captions), CHUNK)]
+    texts = torch.cat([encode_text(chunk) for chunk in chunks])
+    return retrieval(embeddings(encode, split), texts, [places for deal in dealt for places in deal], k)
