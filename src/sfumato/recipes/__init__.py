@@ -41,6 +41,7 @@ RECIPES = {
     "ladder-vae": "a ladder of latents, read bottom up and drawn top down",
     "gan": "a generator and a critic, by a relativistic loss that does not collapse",
     "contrastive": "an encoder of pictures alone, by two views of each",
+    "clip": "an encoder of pictures and one of sentences, with one space for both (CLIP)",
 }
 
 

@@ -30,7 +30,7 @@ from sfumato.diffusion import (
 from sfumato.errors import ConfigError, unknown
 from sfumato.families.adversarial import gan
 from sfumato.families.autoencoders import autoencoder, vq_vae
-from sfumato.families.contrasting import contrastive
+from sfumato.families.contrasting import clip, contrastive
 from sfumato.families.hierarchies import hierarchical, ladder
 from sfumato.families.variational import vae
 from sfumato.runs.conditions import label, picture, text
@@ -55,6 +55,7 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "ladder-vae": ladder.LadderVAE,
         "gan": gan.GAN,
         "contrastive": contrastive.Contrastive,
+        "clip": clip.CLIP,
     },
     "condition": {
         "label": label.LabelCondition,
