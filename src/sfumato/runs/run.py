@@ -8,6 +8,8 @@ RUN/budget.json             how long it is to be trained
 RUN/grids.json              grids fitted to it, if any
 RUN/report.html             the page about it
 RUN/autoencoder.safetensors in whose codes it lives, where it does (`runs.latent`)
+RUN/encoder.safetensors     whose codes it is told, where it is (`runs.conditions.embedding`)
+RUN/tokenizer.json          the words that it knows, where it is told captions
 RUN/teacher.safetensors     whom it was distilled from, where it was (`runs.distillation`)
 RUN/classifier.safetensors  a classifier of noisy examples, where one was trained (`runs.classifier`)
 """

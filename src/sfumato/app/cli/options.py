@@ -96,5 +96,15 @@ Negative = Annotated[
     typer.Option("--negative", metavar="TEXT", help="What guidance is to lead away from; repeat to cycle."),
 ]
 Latent = Annotated[
-    Path | None, typer.Option(metavar="RUN", help="Train in the codes of this autoencoder's run.")
+    Path | None,
+    typer.Option(
+        metavar="RUN",
+        help="Train in the codes of this autoencoder's run, or of an encoder's (--recipe prior).",
+    ),
+]
+Encoder = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN", help="Tell the model the codes of this encoder's run, such as one of --recipe clip."
+    ),
 ]

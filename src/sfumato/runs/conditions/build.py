@@ -111,8 +111,9 @@ class Conditions:
         like = wishes.like
         if name in wishes.wanted or name == LABEL or like is None:
             return self.readers[name].asked(wishes.wanted.get(name), n)
-        places = torch.arange(n) % len(like)
-        return self.readers[name].of_split(like)(places, like.batch(places)[0])
+        some = like.select(torch.arange(n) % len(like))  # a reader may have to encode what it is given
+        places = torch.arange(n)
+        return self.readers[name].of_split(some)(places, some.batch(places)[0])
 
 
 NOTHING = Conditions({}, frozenset())
@@ -121,6 +122,7 @@ NOTHING = Conditions({}, frozenset())
 PLAINLY = {
     "label": "this model knows no labels: sample it without --label.",
     "text": "this model was trained without captions: sample it without --prompt.",
+    "embedding": "this model is told no embeddings: leave them out, or train one that is by --encoder RUN.",
     "picture": "this model makes pictures of its own, not others larger: leave the picture out.",
 }
 
