@@ -15,7 +15,7 @@ RUN/classifier.safetensors  a classifier of noisy examples, where one was traine
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -113,6 +113,11 @@ class Run:
         return self.model.classes
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of what it makes: (C, H, W) of pictures, (D,) of vectors."""
+        return self.config.data.shape
+
+    @property
     def history(self) -> list[dict[str, float]]:
         """The rows of the log."""
         return read_history(self.folder / LOG)
@@ -159,12 +164,11 @@ class Run:
 
         Arguments as for `request`.
         """
-        request = self.request(n, labels, seed, **options)
-        parts = []
-        for places in request.chunks(CHUNK):
-            (last,) = deque(self.walk(request, places), maxlen=1)  # moments are not kept, as a list would
-            parts.append(last.state)
-        return np.concatenate(parts)
+        return sample_whole(self, self.request(n, labels, seed, **options), CHUNK)
+
+    def own_way(self) -> Any:
+        """Return the options by which it is sampled where nobody says otherwise."""
+        return self.model.sampling(SamplingWish(self.folder, self.done.steps))
 
     def encode(self, examples: np.ndarray | Tensor, labels: Tensor | None = None) -> np.ndarray:
         """Return the codes of examples, as the data is: uint8 (N, C, H, W) or float (N, D), as (N, *latent).
@@ -207,6 +211,23 @@ class Run:
             said = None if labels is None else Condition.of(label=labels[places]).to(self.device)
             parts.append(compute(values[places], said).cpu().numpy())
         return np.concatenate(parts)
+
+
+class Sampled(Protocol):
+    """What can be walked from a request to its images: a run, or a cascade of them."""
+
+    def walk(self, request: Request, places: range) -> Iterator[Chunk]:
+        """Yield the moments of sampling the images at `places` of a request."""
+        ...
+
+
+def sample_whole(sampled: Sampled, request: Request, size: int) -> np.ndarray:
+    """Return all images of a request, in chunks of `size`: (n, ...)."""
+    parts = []
+    for places in request.chunks(size):
+        (last,) = deque(sampled.walk(request, places), maxlen=1)  # moments are not kept, as a list would
+        parts.append(last.state)
+    return np.concatenate(parts)
 
 
 def done_of(checkpoint: Checkpoint) -> Done:

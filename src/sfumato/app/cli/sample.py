@@ -56,9 +56,9 @@ def sample(
     from sfumato.app.guiding import Guidances
     from sfumato.app.sampling import sample_to, tell_lost
     from sfumato.runs.fitting import accelerator
-    from sfumato.runs.run import Run
+    from sfumato.runs.opening import open_folder
 
-    opened = Run.open(run, accelerator().device)
+    opened = open_folder(run, accelerator().device)
     wish = Guidances(guidance, guidance_interval, classifier_guidance, weaker, weaker_guidance, inpaint, mask)
     how = {"sampler": sampler, "grid": grid, "steps": steps, "threshold": threshold}
     request = wish.request(opened, n, labels, seed, prompts=prompt, negative=negative, **how)
