@@ -20,15 +20,16 @@ MATHS = {"nets", "diffusion"}
 ROOMS = {
     "nets": set(),
     "diffusion": set(),
+    "text": set(),
     "families": MATHS,
-    "data": MATHS | {"families"},
+    "data": MATHS | {"families", "text"},
     "train": MATHS | {"families"},
     "metrics": MATHS | {"families", "data"},
     "verify": {"diffusion"},
-    "runs": MATHS | {"families", "data", "train", "metrics"},
-    "recipes": MATHS | {"families", "data", "train", "metrics", "runs"},
-    "api": MATHS | {"families", "data", "train", "metrics", "runs", "recipes"},
-    "app": MATHS | {"families", "data", "train", "metrics", "runs", "recipes", "api", "verify"},
+    "runs": MATHS | {"families", "data", "train", "metrics", "text"},
+    "recipes": MATHS | {"families", "data", "train", "metrics", "runs", "text"},
+    "api": MATHS | {"families", "data", "train", "metrics", "runs", "recipes", "text"},
+    "app": MATHS | {"families", "data", "train", "metrics", "runs", "recipes", "api", "verify", "text"},
     "__main__": {"app"},
 }
 BASE = {"errors", "files", "lazy", "normal", "condition", "randomness"}
@@ -95,6 +96,8 @@ def test_every_room_has_its_place():
     [
         ("diffusion", "from sfumato.nets.unet import UNet"),
         ("nets", "import sfumato.diffusion.level"),
+        ("nets", "from sfumato.text.tokenizer import Tokenizer"),
+        ("text", "from sfumato.data import load_data"),
         ("families", "from sfumato.data import load_data"),
         ("data", "def f():\n    from sfumato.train import fit"),
         ("train", "from sfumato.metrics import score"),

@@ -190,7 +190,7 @@ def test_bad_data_is_refused(tmp_path: Path, capsys) -> None:  # type: ignore[no
         (("--set", "data.size=16"), "cannot be set"),
         (("--set", "recipe=flow"), "--recipe"),
         (("--set", "schedule=5"), "a schedule is a name"),
-        (("--set", "training.label_drop=0"), "label_drop=0.1"),
+        (("--set", "training.condition_drop=0"), "condition_drop=0.1"),
         (("--set", "sampling.grid.rho=-1"), "rho"),
         (("--set", 'sampling.sampler={"name": "ancestral", "eta": 2}'), "eta must lie between 0"),
         (("--set", "sampling.guidance_interval=[0.5,0.2]"), "guidance interval"),

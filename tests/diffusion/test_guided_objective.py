@@ -26,7 +26,7 @@ class Table(nn.Module):
     def forward(self, x: Tensor, level: Tensor, condition: Condition | None) -> Tensor:
         """Return the number of each example's label: (B, 1)."""
         assert condition is not None
-        chosen = torch.where(condition.dropped, torch.tensor(2), condition.values["label"])
+        chosen = torch.where(condition.dropped["label"], torch.tensor(2), condition.values["label"])
         return self.rows[chosen][:, None]
 
 
@@ -49,11 +49,11 @@ def test_the_gradient_vanishes_at_the_guided_model(guidance: float) -> None:
     table = Table()
     denoiser = _denoiser(table)
     target = denoiser.prediction.row(denoiser.schedule.level(t)).of(x0, eps)[:, 0]
-    free = target[condition.dropped].mean()
+    free = target[condition.dropped["label"]].mean()
     with torch.no_grad():
         table.rows[2] = free
         for label in (0, 1):
-            own = target[~condition.dropped & (condition.values["label"] == label)].mean()
+            own = target[~condition.dropped["label"] & (condition.values["label"] == label)].mean()
             table.rows[label] = free + guidance * (own - free)
     GuidedLoss(InV(), guidance)(denoiser, x0, eps, t, condition).mean().backward()
     # Means over the same rows: nothing is left but rounding.
@@ -70,8 +70,10 @@ def test_descent_finds_the_guided_model_from_anywhere() -> None:
         GuidedLoss(InV(), 2.0)(_denoiser(table), x0, eps, t, condition).mean().backward()
         optimiser.step()
     target = _denoiser(table).prediction.row(CosineVP().level(t)).of(x0, eps)[:, 0]
-    free = float(target[condition.dropped].mean())
-    own = [float(target[~condition.dropped & (condition.values["label"] == k)].mean()) for k in (0, 1)]
+    free = float(target[condition.dropped["label"]].mean())
+    own = [
+        float(target[~condition.dropped["label"] & (condition.values["label"] == k)].mean()) for k in (0, 1)
+    ]
     expected = [free + 2 * (value - free) for value in own]
     # A linear iteration that gains at least a tenth a step: 0.9^300 is below the tolerance.
     assert table.rows[:2].tolist() == pytest.approx(expected, abs=1e-6)

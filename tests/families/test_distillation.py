@@ -14,6 +14,7 @@ from sfumato.diffusion.schedules import CosineVP
 from sfumato.diffusion.times import Uniform
 from sfumato.diffusion.weighting import InData
 from sfumato.families.agreements import Batch
+from sfumato.families.conditioning import Conditioning
 from sfumato.families.diffusion import Diffusion
 from sfumato.families.distillation import LEAST_DISTANCE, Distillation
 
@@ -52,7 +53,7 @@ class Shift(nn.Module):
 
 def _family(network: nn.Module) -> Diffusion:
     denoiser = NetworkDenoiser(network, SCHEDULE, Data())
-    return Diffusion(network, denoiser, DenoisingLoss(InData()), Uniform(), 0.0)
+    return Diffusion(network, denoiser, DenoisingLoss(InData()), Uniform(), Conditioning(0.0))
 
 
 def _game(shift: float, critic: nn.Module) -> Distillation:
@@ -160,7 +161,7 @@ def test_a_guided_teacher_is_guided() -> None:
     class Labelled(Gaussian):
         def forward(self, x: Tensor, level: Tensor, condition: Condition | None) -> Tensor:
             assert condition is not None
-            shown = torch.where(condition.dropped, 0.0, condition.values["label"].double())
+            shown = torch.where(condition.dropped["label"], 0.0, condition.values["label"].double())
             return super().forward(x, level, condition) + shown[:, None]
 
     game = replace(_game(0.0, Gaussian(0.0, 1.0)), teacher=_family(Labelled(0.0, 1.0)), guidance=3.0)

@@ -6,11 +6,13 @@ from torch.nn import functional as F
 
 from sfumato.condition import Condition
 from sfumato.nets.blocks import Attention, ChannelNorm, ResidualBlock
+from sfumato.nets.conditions import Labels
 from sfumato.nets.embedding import LevelEmbedding
 from sfumato.nets.mlp import MLP
 from sfumato.nets.unet import UNet
 
 RANDOM = torch.Generator().manual_seed(0)
+LABELS = {"label": Labels(3)}
 
 
 def randn(*shape: int) -> torch.Tensor:
@@ -28,20 +30,29 @@ def shaken(network: torch.nn.Module) -> torch.nn.Module:
 @pytest.mark.parametrize("side", [8, 12, 16, 28, 30, 32, 33, 48, 64])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_unet_takes_any_side_from_8_to_64(side: int, channels: int) -> None:
-    network = shaken(UNet(channels, (16, 16), blocks=1, fold=1 if side < 24 else 2, classes=3))
+    network = shaken(UNet(channels, (16, 16), blocks=1, fold=1 if side < 24 else 2, conditions=LABELS))
     x = randn(2, channels, side, side)
     out = network(x, randn(2), Condition.of(label=torch.tensor([0, 2])))
     assert out.shape == x.shape
     assert torch.isfinite(out).all()
 
 
-@pytest.mark.parametrize("network", [UNet(1, (16, 16), classes=3), MLP(5, 16, classes=3)])
+@pytest.mark.parametrize(
+    "network",
+    [UNet(1, (16, 16), conditions=LABELS), MLP(5, 16, conditions=LABELS)],
+)
 def test_an_untrained_network_puts_out_zero(network: torch.nn.Module) -> None:
     x = randn(2, 1, 8, 8) if isinstance(network, UNet) else randn(2, 5)
     assert not network(x, randn(2), None).any()
 
 
-@pytest.mark.parametrize("make", [lambda: UNet(1, (16, 16), classes=3), lambda: MLP(5, 16, classes=3)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: UNet(1, (16, 16), conditions=LABELS),
+        lambda: MLP(5, 16, conditions=LABELS),
+    ],
+)
 def test_rows_do_not_know_of_each_other_and_dropped_labels_are_hidden(make) -> None:  # type: ignore[no-untyped-def]
     network = shaken(make()).double()
     x = (randn(4, 1, 8, 8) if isinstance(network, UNet) else randn(4, 5)).double()

@@ -38,6 +38,9 @@ def test_every_recipe_builds_on_pictures_and_points(recipe: str) -> None:
 def test_every_piece_has_a_complete_spec_or_names_what_it_needs(kind: str, name: str) -> None:
     needed = {"betas": {"betas": [0.1, 0.2]}, "exploding-steps": {"sigmas": [0.1, 0.2]}}
     needed["fitted"] = {"at": [1.0, 0.4, 0.0]}
+    needed["label"] = {"classes": ["cat", "dog"]}
+    needed["picture"] = {"shape": [1, 8, 8]}
+    needed["text"] = {"vocabulary": 40}
     needed["standardise"] = {"mean": [0.0], "std": [1.0]}
     spec = complete(kind, {"name": name, **needed.get(name, {})})
     # Tuples come back from JSON as lists, and are completed to tuples again.

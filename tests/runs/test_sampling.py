@@ -6,8 +6,9 @@ import torch
 
 from helpers import exhaust, tiny_training
 from sfumato.errors import ConfigError
+from sfumato.runs.conditions.build import NOTHING
+from sfumato.runs.conditions.label import LabelReader
 from sfumato.runs.run import CHECKPOINT, Run
-from sfumato.runs.sampling import label_indices
 from sfumato.train.averaging import WIDTHS
 from sfumato.train.checkpoint import load
 
@@ -65,16 +66,17 @@ def test_the_condition_matters_and_weight_0_ignores_it(run: Run) -> None:
 
 def test_labels_cycle_and_may_be_named() -> None:
     classes = ("cat", "dog", "7")
-    assert label_indices(None, classes, 5).tolist() == [0, 1, 2, 0, 1]  # type: ignore[union-attr]
-    assert label_indices(["dog", 0], classes, 3).tolist() == [1, 0, 1]  # type: ignore[union-attr]
-    assert label_indices(["7"], classes, 1).tolist() == [2]  # type: ignore[union-attr]
-    assert label_indices(None, (), 5) is None
+    reader = LabelReader(classes)
+    assert reader.asked(None, 5).tolist() == [0, 1, 2, 0, 1]
+    assert reader.asked(["dog", 0], 3).tolist() == [1, 0, 1]
+    assert reader.asked(["7"], 1).tolist() == [2]
+    assert NOTHING.asked({}, {}, 5) is None
 
 
 @pytest.mark.parametrize("label", ["bird", 3, -1])
 def test_a_label_that_does_not_exist_is_refused(label: str | int) -> None:
     with pytest.raises(ConfigError, match=r"no class.*'cat', 'dog', '7'.*0 to 2"):
-        label_indices([label], ("cat", "dog", "7"), 1)
+        LabelReader(("cat", "dog", "7")).asked([label], 1)
 
 
 def test_a_label_that_is_nearly_one_is_told_the_nearest_names() -> None:
@@ -86,9 +88,9 @@ def test_a_label_that_is_nearly_one_is_told_the_nearest_names() -> None:
         ("DER", "'deer'"),
     ):
         with pytest.raises(ConfigError, match=f"no class '{label}': did you mean ({near})"):
-            label_indices([label], classes, 1)
+            LabelReader(classes).asked([label], 1)
     with pytest.raises(ConfigError, match="none of 'airplane', 'automobile', 'bird' and 7 more"):
-        label_indices(["xyz"], classes, 1)
+        LabelReader(classes).asked(["xyz"], 1)
 
 
 def test_frames_lead_from_noise_to_the_sample(run: Run) -> None:

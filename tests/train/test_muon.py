@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from sfumato.errors import ConfigError
+from sfumato.nets.conditions import Labels
 from sfumato.nets.unet import UNet
 from sfumato.train.muon import Muon, matrices_of, orthogonalise
 from sfumato.train.optimiser import AdamW, load_moments, moments, take_step
@@ -35,7 +36,7 @@ def test_a_matrix_is_treated_as_it_would_be_alone() -> None:
 
 
 def test_every_weight_has_one_optimiser_and_tables_and_biases_have_adamw() -> None:
-    network = UNet(1, (16, 32), classes=40)
+    network = UNet(1, (16, 32), conditions={"label": Labels(40)})
     momentum, adam = Muon().build(network)
     owned = [p for optimiser in (momentum, adam) for group in optimiser.param_groups for p in group["params"]]
     assert sorted(map(id, owned)) == sorted(map(id, network.parameters()))

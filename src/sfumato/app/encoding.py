@@ -11,6 +11,7 @@ from sfumato.app.console import bar, output
 from sfumato.app.outputs import open_writer
 from sfumato.app.scoring import one_process
 from sfumato.app.training import read_data
+from sfumato.condition import Condition
 from sfumato.data import Dataset
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Autoencoder, Encoder
@@ -48,7 +49,8 @@ def decode_to(run: Run, source: Path, path: Path) -> None:
         raise ConfigError("decoding is one step and no film: choose .png, .npz or a folder.")
     labels = torch.from_numpy(codes.labels) if codes.labels is not None else None
     # Writers of samples ask how many there are and of which class, and nothing of how they came about.
-    writer = open_writer(path, Request(len(codes.values), 0, labels, None), run.config.data.shape)
+    told = None if labels is None else Condition.of(label=labels)
+    writer = open_writer(path, Request(len(codes.values), 0, told, None), run.config.data.shape)
     try:
         writer.add(run.decode(codes.values, labels if run.classes else None), [])
         writer.close()

@@ -6,6 +6,7 @@ import numpy as np
 
 from sfumato.data.arrays import found_in_arrays
 from sfumato.data.found import Found
+from sfumato.data.scenes.source import scenes
 from sfumato.data.toys import checkerboard, grid, moons, ring, spiral, swiss_roll
 
 
@@ -23,6 +24,7 @@ def digits(seed: int) -> Found:
 # name -> the reader, which takes the seed by which a drawn set is drawn
 BUILT_IN: dict[str, Callable[[int], Found]] = {
     "digits": digits,
+    "scenes": scenes,
     "moons": moons,
     "swiss-roll": swiss_roll,
     "ring": ring,

@@ -7,13 +7,14 @@ out a variance a variance's. Guidance, thresholding and the exact denoiser of a 
 method, so each can stand where another does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
-from sfumato.condition import Condition
+from sfumato.condition import Condition, joined
 from sfumato.diffusion.prediction import Estimate, Prediction, check, row_at, solve
 from sfumato.diffusion.remembering import level_at
 from sfumato.diffusion.schedules import Schedule
@@ -42,6 +43,22 @@ class Denoiser(Protocol):
     def evaluations(self, t: float, condition: Condition | None = None) -> int:
         """Return how often networks run for one estimate at `t` under `condition`, forward or backward."""
         ...
+
+
+@runtime_checkable
+class AsksAtOnce(Protocol):
+    """A denoiser that answers several questions about one sample by one run of its network."""
+
+    def estimates(self, x_t: Tensor, t: Tensor, conditions: Sequence[Condition]) -> list[Estimate]:
+        """Return the estimates of `x_t`: (B, ...) under each condition."""
+        ...
+
+
+def ask_each(denoiser: Denoiser, x_t: Tensor, t: Tensor, conditions: Sequence[Condition]) -> list[Estimate]:
+    """Return the estimates of `x_t`: (B, ...) under each condition, by one batch where that can be."""
+    if len(conditions) > 1 and isinstance(denoiser, AsksAtOnce):
+        return denoiser.estimates(x_t, t, conditions)
+    return [denoiser.estimate(x_t, t, condition) for condition in conditions]
 
 
 @dataclass(frozen=True)
@@ -75,6 +92,13 @@ class NetworkDenoiser:
     def estimate(self, x_t: Tensor, t: Tensor, condition: Condition | None = None) -> Estimate:
         """Run the network once and solve its row."""
         return self.interpret(self.output(x_t, t, condition), x_t, t)
+
+    def estimates(self, x_t: Tensor, t: Tensor, conditions: Sequence[Condition]) -> list[Estimate]:
+        """Run the network once on a batch that holds the sample as often as there are conditions."""
+        copies = len(conditions)
+        times = t if t.ndim == 0 else t.repeat(copies)
+        outputs = self.output(torch.cat([x_t] * copies), times, joined(conditions)).chunk(copies)
+        return [self.interpret(output, x_t, t) for output in outputs]
 
     def evaluations(self, t: float, condition: Condition | None = None) -> int:
         """Return 1."""

@@ -78,17 +78,27 @@ class Trainable(Protocol):
 
 
 @dataclass(frozen=True)
+class TextFacts:
+    """What a family must know of captions: how many different tokens there are, and how many a row has."""
+
+    vocabulary: int
+    length: int
+
+
+@dataclass(frozen=True)
 class DataFacts:
     """What a family must know of its data to be built.
 
     shape: of one example as the model sees it, (C, H, W) or (D,); classes: how many, 0 for none; bounds: the
-    smallest and greatest value of bounded data; std: the standard deviation of all values.
+    smallest and greatest value of bounded data; std: the standard deviation of all values; text: of the
+    captions, None where there are none.
     """
 
     shape: tuple[int, ...]
     classes: int = 0
     bounds: tuple[float, float] | None = None
     std: float = 1.0
+    text: TextFacts | None = None
 
 
 class Design(Protocol):
@@ -142,6 +152,15 @@ class Encoder(Protocol):
 
     def encode(self, x: Tensor, condition: Condition | None) -> Tensor:
         """Return the codes of x: (B, ...) as (B, *latent); of a distribution of codes, its mean."""
+        ...
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """A family that knows a sentence by a code, in the space where its codes of examples lie."""
+
+    def encode_text(self, tokens: Tensor) -> Tensor:
+        """Return the codes of sentences, tokens (B, L) of int64 with 0 for padding: (B, D)."""
         ...
 
 

@@ -1,12 +1,12 @@
 """The diffusion family: a denoiser, how it is trained, and how it is sampled.
 
 Training draws a time and a noise for every example and asks for the weighted squared error of the estimate
-(`diffusion.objective`); sampling walks a grid of times from pure noise down (`diffusion.samplers`). With
-labels, a share of them is hidden in training, which is what classifier-free guidance needs.
+(`diffusion.objective`); sampling walks a grid of times from pure noise down (`diffusion.samplers`). A share
+of the conditions is hidden in training (`families.conditioning`), which is what guidance needs.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from sfumato.condition import Condition
 from sfumato.diffusion.denoiser import Denoiser, NetworkDenoiser
 from sfumato.diffusion.grids import Grid, times_of
-from sfumato.diffusion.guidance import OFF, ClassifierFree
+from sfumato.diffusion.guidance import OFF, ClassifierFree, GuidedByEach
 from sfumato.diffusion.later import later
 from sfumato.diffusion.objective import Objective
 from sfumato.diffusion.samplers import Frame, Sampler, sample_frames
 from sfumato.diffusion.schedules import Schedule
 from sfumato.diffusion.thresholding import Threshold, Thresholded
 from sfumato.diffusion.times import TimeDensity
-from sfumato.errors import ConfigError
 from sfumato.families.agreements import Batch, Draws, Moment, Player
+from sfumato.families.conditioning import Conditioning
 from sfumato.randomness import Noise
 
 PLAYER = "denoiser"
@@ -37,16 +37,16 @@ class SamplingOptions:
     """How to walk from noise to a picture.
 
     threshold: keeps estimates of bounded data within its bounds; guidance: 0 ignores the condition, 1 is the
-    conditional model, above 1 goes beyond it; interval: the times (from, to) within which guidance acts;
-    guides: what leans on the denoiser besides, the first one nearest to it; known: what is said of the
-    picture itself, such as a part of it, which no threshold may change.
+    conditional model, above 1 goes beyond it, or such a weight for each condition's name; interval: the times
+    (from, to) within which guidance acts; guides: what leans on the denoiser besides, the first one nearest
+    to it; known: what is said of the picture itself, such as a part of it, which no threshold may change.
     """
 
     sampler: Sampler
     grid: Grid
     steps: int
     threshold: Threshold | None = None
-    guidance: float = OFF
+    guidance: float | Mapping[str, float] = OFF
     interval: tuple[float, float] = (0.0, 1.0)
     guides: tuple[Guide, ...] = ()
     known: tuple[Guide, ...] = ()
@@ -57,20 +57,16 @@ class Diffusion:
     """A diffusion model.
 
     module: what is trained; denoiser: the estimate it gives, through the module itself or a compiled or
-    averaged form of it; label_drop: the share of conditions hidden in training; bounds: the smallest and
-    largest value of bounded data, None for unbounded.
+    averaged form of it; conditioning: what training does to conditions; bounds: the smallest and largest
+    value of bounded data, None for unbounded.
     """
 
     module: nn.Module
     denoiser: NetworkDenoiser
     objective: Objective
     times: TimeDensity
-    label_drop: float = 0.1
+    conditioning: Conditioning = field(default_factory=Conditioning)
     bounds: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.label_drop < 1:
-            raise ConfigError(f"label_drop must be at least 0 and below 1, not {self.label_drop}")
 
     def players(self) -> tuple[Player, ...]:
         """Return the one player, the denoiser."""
@@ -81,14 +77,12 @@ class Diffusion:
         return {
             "t": self.times.draw(rows, self.denoiser.schedule, generator),
             "eps": torch.randn(rows, *shape, generator=generator),
-            "dropped": torch.rand(rows, generator=generator) < self.label_drop,
+            **self.conditioning.draw(rows, generator),
         }
 
     def loss(self, batch: Batch, draws: Draws) -> Tensor:
         """Return the denoising loss of each example: (B,)."""
-        condition = batch.condition
-        if condition is not None:
-            condition = condition.drop(draws["dropped"])
+        condition = self.conditioning(batch.condition, draws)
         return self.objective(self.denoiser, batch.examples, draws["eps"], draws["t"], condition)
 
     def with_modules(self, modules: Mapping[str, Callable[..., Tensor]]) -> "Diffusion":
@@ -102,7 +96,7 @@ class Diffusion:
         Raises ConfigError for an interval that is none, for a threshold of unbounded data, and where a guide
         does not fit.
         """
-        denoiser: Denoiser = ClassifierFree(self.denoiser, options.guidance, options.interval)
+        denoiser = _guided_by(self.denoiser, options.guidance, options.interval)
         for guide in options.guides:
             denoiser = guide(denoiser)
         if options.threshold is not None:
@@ -124,6 +118,15 @@ class Diffusion:
             state = later(partial(_shown, frame, schedule, bool(options.known)))
             guess = later(partial(getattr, frame, "x0"))
             yield Moment(frame.index, frame.steps, state, guess, frame.evaluations)
+
+
+def _guided_by(
+    denoiser: Denoiser, guidance: float | Mapping[str, float], interval: tuple[float, float]
+) -> Denoiser:
+    """Return a denoiser guided by its conditions together, or by each with its own weight."""
+    if isinstance(guidance, Mapping):
+        return GuidedByEach(denoiser, guidance, interval)
+    return ClassifierFree(denoiser, guidance, interval)
 
 
 def _shown(frame: Frame, schedule: Schedule, known: bool) -> Tensor:

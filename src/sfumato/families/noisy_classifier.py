@@ -62,7 +62,7 @@ class NoisyClassifier:
     def log_prob(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """Return log p(label | x_t) in nats: (B,), 0 for rows whose label is dropped."""
         negative = F.cross_entropy(self.logits(x_t, t), condition.values["label"], reduction="none")
-        return torch.where(condition.dropped, torch.zeros_like(negative), -negative)
+        return torch.where(condition.dropped["label"], torch.zeros_like(negative), -negative)
 
     def with_modules(self, modules: Mapping[str, Callable[..., Tensor]]) -> "NoisyClassifier":
         """Return the same classifier with another form of its network."""

@@ -52,24 +52,32 @@ class ResidualBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention over the pixels of a small picture, added to its input (Vaswani et al. 2017).
+    """Attention of the pixels of a small picture to each other, and to words, added to its input.
 
-    Written as two matrix products, see the module's note.
+    (Vaswani et al. 2017; words beside the pixels as in Nichol et al. 2022, section 3.) words: the width of
+    the words, 0 for none. Written as two matrix products, see the module's note.
     """
 
-    def __init__(self, channels: int, head: int = 32) -> None:
+    def __init__(self, channels: int, words: int = 0, head: int = 32) -> None:
         super().__init__()
         most = max(1, channels // head)
         self.heads = next(heads for heads in range(most, 0, -1) if channels % heads == 0)
         self.norm = ChannelNorm()
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.of_words = nn.Linear(words, 2 * channels) if words else None
         self.out = zeroed(nn.Conv2d(channels, channels, 1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Let every pixel of x: (B, C, H, W) look at every other."""
+    def forward(self, x: Tensor, words: Tensor | None = None, present: Tensor | None = None) -> Tensor:
+        """Let every pixel of x: (B, C, H, W) look at every other, and at the words (B, L, W) present."""
         batch, channels, height, width = x.shape
         qkv = self.qkv(self.norm(x)).flatten(2).unflatten(1, (3, self.heads, channels // self.heads))
         q, k, v = qkv.unbind(1)  # each (B, heads, C/heads, H·W)
-        weights = ((q.transpose(2, 3) @ k) * q.shape[2] ** -0.5).softmax(-1)
-        mixed = v @ weights.transpose(2, 3)
+        scores = (q.transpose(2, 3) @ k) * q.shape[2] ** -0.5
+        if self.of_words is not None and words is not None and present is not None:
+            told = self.of_words(words).transpose(1, 2).unflatten(1, (2, self.heads, channels // self.heads))
+            k_words, v_words = told.unbind(1)  # each (B, heads, C/heads, L)
+            seen = (q.transpose(2, 3) @ k_words) * q.shape[2] ** -0.5
+            seen = seen.masked_fill(~present[:, None, None], -torch.inf)
+            scores, v = torch.cat([scores, seen], 3), torch.cat([v, v_words], 3)
+        mixed = v @ scores.softmax(-1).transpose(2, 3)
         return x + self.out(mixed.reshape(batch, channels, height, width))

@@ -33,17 +33,34 @@ class Features(nn.Module):
         return self.head(F.silu(self.norm(self.down(x)[-1])).flatten(1))
 
 
-class ContrastiveNet(nn.Module):
+class WithTemperature(nn.Module):
+    """A network whose loss divides by a temperature that is learned. temperature: at the start."""
+
+    def __init__(self, temperature: float) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
+
+    @property
+    def scale(self) -> Tensor:
+        """One over the temperature: ()."""
+        return self.log_scale.clamp(max=math.log(LARGEST_SCALE)).exp()
+
+    @torch.no_grad()
+    def cap(self) -> None:
+        """Take the scale back to its cap: beyond it, it would get no gradient and never return."""
+        self.log_scale.clamp_(max=math.log(LARGEST_SCALE))
+
+
+class ContrastiveNet(WithTemperature):
     """The network of training: x: (B, ...) -> what the loss compares: (B, projection).
 
     features: x -> the embedding: (B, embedding); temperature: at the start.
     """
 
     def __init__(self, features: nn.Module, embedding: int, projection: int, temperature: float) -> None:
-        super().__init__()
+        super().__init__(temperature)
         self.features = features
         self.inner, self.outer = nn.Linear(embedding, embedding), nn.Linear(embedding, projection)
-        self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the projection of the embedding of x: (B, projection)."""
@@ -52,8 +69,3 @@ class ContrastiveNet(nn.Module):
     def project(self, embedding: Tensor) -> Tensor:
         """Return what the loss compares of embeddings (B, embedding): (B, projection)."""
         return self.outer(F.silu(self.inner(F.silu(embedding))))
-
-    @property
-    def scale(self) -> Tensor:
-        """One over the temperature: ()."""
-        return self.log_scale.clamp(max=math.log(LARGEST_SCALE)).exp()

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from sfumato.condition import Condition
 
+LABEL = "label"
+
 
 class LevelEmbedding(nn.Module):
     """Fourier features of the level, then a small network.
@@ -47,7 +49,7 @@ class LabelEmbedding(nn.Module):
 
     def forward(self, condition: Condition | None, rows: int) -> Tensor:
         """Embed the labels of a batch of `rows` examples as (B, width)."""
-        if self.table is None or condition is None:
+        if self.table is None or condition is None or LABEL not in condition.values:
             return self.none.expand(rows, -1)
-        chosen = self.table[condition.values["label"]]
-        return torch.where(condition.dropped[:, None], self.none, chosen)
+        chosen = self.table[condition.values[LABEL]]
+        return torch.where(condition.dropped[LABEL][:, None], self.none, chosen)

@@ -104,8 +104,7 @@ def repeated(condition: Condition | None, copies: int) -> Condition | None:
     """Return the condition with each row `copies` times in turn."""
     if condition is None:
         return None
-    values = {name: value.repeat_interleave(copies, 0) for name, value in condition.values.items()}
-    return Condition(values, condition.dropped.repeat_interleave(copies))
+    return condition.map(lambda value: value.repeat_interleave(copies, 0))
 
 
 def picture_codec(

@@ -5,7 +5,8 @@ from torch.nn import functional as F
 
 from sfumato.condition import Condition
 from sfumato.nets.blocks import zeroed
-from sfumato.nets.embedding import LabelEmbedding, LevelEmbedding
+from sfumato.nets.conditions import Kinds, Told
+from sfumato.nets.embedding import LevelEmbedding
 
 
 class ResidualLayer(nn.Module):
@@ -27,16 +28,21 @@ class ResidualLayer(nn.Module):
 class MLP(nn.Module):
     """The network: (x: (B, D), level: (B,), condition) -> (B, outputs·D).
 
-    dimensions: D; width: of the hidden layers; layers: how many; classes: number of labels, 0 for none;
+    dimensions: D; width: of the hidden layers; layers: how many; conditions: what it can be told;
     outputs: numbers put out for each one put in.
     """
 
     def __init__(
-        self, dimensions: int, width: int = 128, layers: int = 4, classes: int = 0, outputs: int = 1
+        self,
+        dimensions: int,
+        width: int = 128,
+        layers: int = 4,
+        conditions: Kinds | None = None,
+        outputs: int = 1,
     ) -> None:
         super().__init__()
         self.level = LevelEmbedding(width)
-        self.label = LabelEmbedding(classes, width)
+        self.told = Told(conditions or {}, width)
         self.stem = nn.Linear(dimensions, width)
         self.layers = nn.ModuleList(ResidualLayer(width) for _ in range(layers))
         self.norm = nn.RMSNorm(width, elementwise_affine=False)
@@ -44,7 +50,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, level: Tensor, condition: Condition | None = None) -> Tensor:
         """Return (B, outputs·D)."""
-        embedding = F.silu(self.level(level) + self.label(condition, len(x)))
+        embedding = F.silu(self.told(self.level(level), condition).whole)
         h = self.stem(x)
         for layer in self.layers:
             h = layer(h, embedding)

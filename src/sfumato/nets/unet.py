@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from sfumato.condition import Condition
 from sfumato.nets.blocks import Attention, ChannelNorm, ResidualBlock, zeroed
-from sfumato.nets.embedding import LabelEmbedding, LevelEmbedding
+from sfumato.nets.conditions import Kinds, Told, Words
+from sfumato.nets.embedding import LevelEmbedding
 
 
 class Stage(nn.Module):
@@ -37,7 +38,7 @@ class UNet(nn.Module):
 
     channels: C of the pictures; widths: channels of each level, finest first; blocks: residual blocks a
     level, each way; fold: pixels a side folded into channels at the stem; attention: whether the middle
-    attends; classes: number of labels, 0 for none; outputs: numbers put out for each one put in.
+    attends; conditions: what it can be told; outputs: numbers put out for each one put in.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class UNet(nn.Module):
         blocks: int = 1,
         fold: int = 1,
         attention: bool = True,
-        classes: int = 0,
+        conditions: Kinds | None = None,
         outputs: int = 1,
     ) -> None:
         super().__init__()
@@ -55,13 +56,13 @@ class UNet(nn.Module):
         self.multiple = fold * 2 ** (len(widths) - 1)
         embedding = 4 * widths[0]
         self.level = LevelEmbedding(embedding)
-        self.label = LabelEmbedding(classes, embedding)
-        self.stem = nn.Conv2d(channels * fold**2, widths[0], 3, padding=1)
+        self.told = Told(conditions or {}, embedding)
+        self.stem = nn.Conv2d((channels + self.told.channels) * fold**2, widths[0], 3, padding=1)
         steps = list(pairwise(widths))
         self.down = nn.ModuleList(Stage(width, blocks, embedding) for width in widths)
         self.shrink = nn.ModuleList(nn.Conv2d(4 * fine, coarse, 1) for fine, coarse in steps)
         self.middle = ResidualBlock(widths[-1], widths[-1], embedding)
-        self.attention = Attention(widths[-1]) if attention else nn.Identity()
+        self.attention = Attention(widths[-1], self.told.words) if attention else None
         self.join = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in reversed(widths))
         self.up = nn.ModuleList(Stage(width, blocks, embedding) for width in reversed(widths))
         self.grow = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in reversed(steps))
@@ -71,10 +72,11 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, level: Tensor, condition: Condition | None = None) -> Tensor:
         """Return (B, outputs·C, H, W); sides that do not divide are padded and cropped again."""
         height, width = x.shape[2:]
-        embedding = F.silu(self.level(level) + self.label(condition, len(x)))
-        h = self.stem(F.pixel_unshuffle(self._padded(x), self.fold))
-        h, skips = self._down(h, embedding)
-        h = self.attention(self.middle(h, embedding))
+        said = self.told(self.level(level), condition)
+        embedding = F.silu(said.whole)
+        shown = self._padded(self.told.shown_beside(x, condition))
+        h, skips = self._down(self.stem(F.pixel_unshuffle(shown, self.fold)), embedding)
+        h = self._attend(self.middle(h, embedding), said.words)
         h = self._up(h, skips, embedding)
         h = F.pixel_shuffle(self.head(F.silu(self.norm(h))), self.fold)
         return h[:, :, :height, :width]
@@ -84,6 +86,11 @@ class UNet(nn.Module):
         if bottom or right:
             x = F.pad(x, (0, right, 0, bottom), mode="replicate")
         return x.contiguous(memory_format=torch.channels_last)
+
+    def _attend(self, h: Tensor, words: Words | None) -> Tensor:
+        if self.attention is None:
+            return h
+        return self.attention(h) if words is None else self.attention(h, words.each, words.present)
 
     def _down(self, h: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
         skips = []

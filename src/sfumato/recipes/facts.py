@@ -92,11 +92,16 @@ class Facts:
             return {"training": {"batch": 512, "clip": 10.0}}
         return {"training": {"batch": 128, "learning_rate": 6e-3, "clip": 10.0}}
 
+    def conditions(self) -> dict[str, object]:
+        """Return what a model is told of an example: its label, where the data has labels."""
+        return {"label": {"name": "label", "classes": self.data.classes}} if self.data.classes else {}
+
     def common(self) -> dict[str, object]:
         """Return the parts of a configuration that do not depend on the recipe."""
         return {
             "data": self.data,
             "latent": self.latent,
+            "conditions": self.conditions(),
             "scaling": self.scaling,
             **self.training(),
         }

@@ -57,6 +57,11 @@ class Model(Protocol):
         """The names of the classes that it can be asked for, () for none."""
         ...
 
+    @property
+    def obeys(self) -> tuple[str, ...]:
+        """The names of the conditions that its samples follow."""
+        ...
+
     def around(self, modules: Mapping[str, nn.Module]) -> Self:
         """Return the model with other weights, by player, that only run forward from now on."""
         ...

@@ -13,9 +13,10 @@ from sfumato.diffusion.denoiser import NetworkDenoiser
 from sfumato.diffusion.guidance import ALWAYS, OFF
 from sfumato.diffusion.guided_objective import GuidedLoss
 from sfumato.diffusion.samplers import check_sampler, check_variance
-from sfumato.errors import ConfigError
+from sfumato.errors import ConfigError, unknown
 from sfumato.families.diffusion import Diffusion, SamplingOptions
 from sfumato.randomness import generator
+from sfumato.runs.conditions.build import always, conditioning, kinds
 from sfumato.runs.config import DiffusionConfig, RunConfig
 from sfumato.runs.registry import build, complete
 
@@ -51,7 +52,7 @@ def build_network(config: DiffusionConfig, outputs: int) -> nn.Module:
     """Build the network with initial weights that depend on the seed alone."""
     shape = build("network", config.network, {})
     with seeded_weights(config.seed, "weights"):
-        network = shape.build(config.shape, len(config.data.classes), outputs)
+        network = shape.build(config.shape, kinds(config), outputs)
     memory = torch.channels_last if len(config.shape) == 3 else torch.contiguous_format
     return network.to(memory_format=memory)
 
@@ -81,7 +82,7 @@ def build_diffusion(config: DiffusionConfig) -> Diffusion:
         denoiser=denoiser,
         objective=context["objective"],
         times=context["times"],
-        label_drop=config.training.label_drop,
+        conditioning=conditioning(config),
         bounds=data_bounds(config),
     )
 
@@ -97,7 +98,7 @@ def build_sampling(config: DiffusionConfig, family: Diffusion) -> SamplingOption
     check_variance(sampler, family.denoiser.variance)
     grid.times(sampling.steps, schedule)
     if sampling.guidance != OFF or isinstance(family.objective, GuidedLoss):
-        _require_guidable(config)
+        _require_guidable(config, sampling.guidance)
     threshold = sampling.threshold or ("none" if family.bounds is None else "static")
     options = SamplingOptions(
         sampler,
@@ -121,14 +122,18 @@ def refuse_idle_interval(config: DiffusionConfig) -> None:
         )
 
 
-def _require_guidable(config: DiffusionConfig) -> None:
-    if not config.data.classes:
+def _require_guidable(config: DiffusionConfig, guidance: object) -> None:
+    known = [name for name in config.conditions if name not in always(config)]
+    if not known:
         raise ConfigError(
-            "this model knows no labels, so there is nothing to guide: use a guidance of 1 and "
-            "objective=denoising."
+            "this model is told nothing that can be left out, so there is nothing to guide: use a guidance "
+            "of 1 and objective=denoising."
         )
-    if config.training.label_drop == 0:
+    for name in guidance if isinstance(guidance, dict) else ():
+        if name not in known:
+            raise unknown("condition to guide by:", name, known)
+    if config.training.condition_drop == 0:
         raise ConfigError(
-            "guidance needs a model that was also trained without labels: set training.label_drop=0.1, or "
-            "sampling.guidance=1 and objective=denoising."
+            "guidance needs a model that was also trained without its conditions: set "
+            "training.condition_drop=0.1, or sampling.guidance=1 and objective=denoising."
         )

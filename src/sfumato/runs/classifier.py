@@ -20,6 +20,7 @@ from sfumato.families.noisy_classifier import PLAYER, NoisyClassifier
 from sfumato.nets.encoder import PictureEncoder, VectorEncoder
 from sfumato.randomness import generator
 from sfumato.runs.build import build_diffusion, seeded_weights
+from sfumato.runs.conditions.build import Conditions
 from sfumato.runs.config import DiffusionConfig
 from sfumato.runs.fitting import Examples, accelerator
 from sfumato.runs.latent import open_scaling
@@ -68,6 +69,7 @@ class ClassifierTraining:
         self.device = place.device
         self.family.module.to(self.device)
         self._scaling = open_scaling(config, folder, self.device)
+        self._conditions = Conditions.open(config, folder, self.device).only(("label",))
         settings = FitSettings(
             batch=config.training.batch,
             optimiser=AdamW(weight_decay=0.05),
@@ -77,7 +79,7 @@ class ClassifierTraining:
             seed=seed,
             precision=config.precision,
         )
-        load_batch = Examples(dataset.train, self._scaling, self.device)
+        load_batch = Examples(dataset.train, self._scaling, self.device, self._conditions)
         self.fit = Fit(self.family, len(dataset.train), load_batch, config.shape, settings, place)
         self.averages = Averages(self.fit.players)
         self._news: list[Event] = []
@@ -85,7 +87,7 @@ class ClassifierTraining:
         self._held_out = HeldOutLoss(
             family=self.family,
             averages=self.averages,
-            load=Examples(unseen, self._scaling, self.device),
+            load=Examples(unseen, self._scaling, self.device, self._conditions),
             examples=len(unseen),
             shape=config.shape,
             device=self.device,
@@ -113,7 +115,7 @@ class ClassifierTraining:
             return {}
         # A folder's examples are sorted by class: the first of them would be one class alone.
         some = torch.randperm(len(self.dataset.held_out), generator=generator(0, "accuracy"))[:count]
-        batch = Examples(self.dataset.held_out, self._scaling, self.device)(some)
+        batch = Examples(self.dataset.held_out, self._scaling, self.device, self._conditions)(some)
         assert batch.condition is not None
         family, found = self.family.with_modules(self.averages.modules()), {}
         for number, ratio in enumerate(RATIOS):

@@ -8,7 +8,7 @@ run as it was meant.
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -31,6 +31,9 @@ PIECE_FIELDS = (
     "threshold",
 )
 
+
+Guidance = Annotated[float, Field(ge=0)] | dict[str, Annotated[float, Field(ge=0)]]
+"""A weight, or one for each condition."""
 
 MEASURED_KEYS = ("format", "family", "recipe", "data", "latent", "distilled")
 """Keys that record what a run was made from, so setting them would only make the record wrong; a family's
@@ -80,6 +83,7 @@ class TrainingConfig(Closed):
     """How the weights are found; `batch` counts examples over all processes.
 
     flat: the share of training at the peak of the learning rate, before its straight line down;
+    condition_drop: the share of examples whose conditions are hidden, so that they can be left out and guide;
     checkpoint_seconds: longest stretch of training that a crash can lose, 0 to save at every step;
     compile: "auto" compiles for time budgets that are long enough to earn it back.
     """
@@ -89,7 +93,7 @@ class TrainingConfig(Closed):
     warmup: int = Field(100, ge=0)
     flat: float = Field(0.0, ge=0, lt=1)
     clip: float = Field(1.0, gt=0)
-    label_drop: float = Field(0.1, ge=0, lt=1)
+    condition_drop: float = Field(0.1, ge=0, lt=1)
     checkpoint_seconds: float = Field(60.0, ge=0)
     compile: Literal["auto", "on", "off"] = "auto"
 
@@ -97,15 +101,15 @@ class TrainingConfig(Closed):
 class SamplingConfig(Closed):
     """How the run is sampled unless the caller says otherwise.
 
-    guidance_interval: the times (from, to) within which guidance acts; threshold: None is static for data
-    that is bounded, none for data that is not.
+    guidance: a weight, or one for each condition by its name; guidance_interval: the times (from, to) within
+    which guidance acts; threshold: None is static for data that is bounded, none for data that is not.
     """
 
     sampler: Spec
     grid: Spec
     threshold: Spec | None = None
     steps: int = Field(18, ge=1)
-    guidance: float = Field(1.0, ge=0)
+    guidance: Guidance = 1.0
     guidance_interval: tuple[float, float] = (0.0, 1.0)
 
 
@@ -132,7 +136,7 @@ class RunConfig(Closed):
     """Everything that makes a run what it is, as far as all families share it.
 
     precision: in which networks run; "auto" takes bf16 where the machine is fast at it; latent: None for a
-    model of the data itself.
+    model of the data itself; conditions: what the model is told, by name.
     """
 
     format: Literal[1] = 1
@@ -142,9 +146,17 @@ class RunConfig(Closed):
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     data: DataConfig
     latent: LatentConfig | None = None
+    conditions: dict[str, Spec] = Field(default_factory=dict)
     scaling: Spec
     optimiser: Spec = complete("optimiser", "adamw")
     training: TrainingConfig
+
+    @field_validator("conditions", mode="before")
+    @classmethod
+    def _complete_conditions(cls, value: Any) -> dict[str, Spec]:
+        if not isinstance(value, dict):
+            raise ConfigError(f"conditions are written as {{NAME: CONDITION}}, not {value!r}.")
+        return {name: complete("condition", spec) for name, spec in value.items()}
 
     @property
     def shape(self) -> tuple[int, ...]:

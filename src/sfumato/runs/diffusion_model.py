@@ -12,6 +12,7 @@ from sfumato.diffusion.schedules import signal_left
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Moment, Trainable
 from sfumato.families.diffusion import Diffusion, SamplingOptions
+from sfumato.nets.embedding import LABEL
 from sfumato.randomness import Noise
 from sfumato.runs.agreements import SamplingWish
 from sfumato.runs.build import build_sampling, refuse_idle_interval
@@ -24,6 +25,13 @@ LITTLE = 0.1
 """The share of signal at t = 1 up to which pure noise is close enough to start from."""
 
 
+def weights(guidance: float | Mapping[str, float]) -> str:
+    """Return the weights of guidance in words."""
+    if not isinstance(guidance, Mapping):
+        return f"{guidance:g}"
+    return ", ".join(f"{name} {weight:g}" for name, weight in guidance.items())
+
+
 @dataclass(frozen=True)
 class DiffusionModel:
     """A diffusion model."""
@@ -34,8 +42,13 @@ class DiffusionModel:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the data's classes."""
-        return self.config.data.classes
+        """The names of the data's classes, where it is told labels."""
+        return self.config.data.classes if LABEL in self.config.conditions else ()
+
+    @property
+    def obeys(self) -> tuple[str, ...]:
+        """All that it is told."""
+        return tuple(self.config.conditions)
 
     def around(self, modules: Mapping[str, nn.Module]) -> "DiffusionModel":
         """Return the model with other weights."""
@@ -85,7 +98,7 @@ class DiffusionModel:
     def way(self) -> str:
         """Return sampler and steps."""
         sampling = self.config.sampling
-        guidance = f", guidance {sampling.guidance:g}" if self.classes else ""
+        guidance = f", guidance {weights(sampling.guidance)}" if self.config.conditions else ""
         return f"{sampling.sampler['name']} with {sampling.steps} steps{guidance}"
 
     def refuse_idle(self) -> None:

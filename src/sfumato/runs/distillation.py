@@ -68,7 +68,7 @@ def distilled_config(teacher: "Run", steps: int, seed: int, settings: tuple[str,
             "learning_rate": PACE,
             "flat": FLAT,
             "warmup": 20,
-            "label_drop": 0.0,
+            "condition_drop": 0.0,
         },
         "sampling": {
             **tree["sampling"],
@@ -87,8 +87,14 @@ def _guidance(config: DiffusionConfig) -> float:
 
     Estimates of unclear pictures add up to unclear samples where there is but one step to make them.
     """
-    guidable = bool(config.data.classes) and config.training.label_drop > 0
-    return config.sampling.guidance * (CLEARER if guidable else 1.0)
+    weight = config.sampling.guidance
+    if isinstance(weight, dict):
+        raise ConfigError(
+            "a run that is guided by each condition with its own weight cannot be distilled: give one weight "
+            "for all by sampling.guidance."
+        )
+    guidable = bool(config.conditions) and config.training.condition_drop > 0
+    return weight * (CLEARER if guidable else 1.0)
 
 
 def keep_teacher(teacher: "Run", folder: Path) -> None:
@@ -114,7 +120,7 @@ def build_trainee(config: DiffusionConfig, family: Diffusion, folder: Path) -> T
     return Distillation(
         student=family,
         critic=critic,
-        teacher=replace(teacher, label_drop=0.0),
+        teacher=replace(teacher, conditioning=replace(teacher.conditioning, drop=0.0)),
         objective=DenoisingLoss(build_context(config)["weighting"]),
         at=tuple(config.sampling.grid["at"][:-1]),
         guidance=config.distilled.guidance,

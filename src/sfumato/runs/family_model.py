@@ -12,6 +12,7 @@ from torch import nn
 from sfumato.condition import Condition
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Autoencoder, Generator, Labelled, Moment, Trainable
+from sfumato.nets.embedding import LABEL
 from sfumato.randomness import Noise
 from sfumato.runs.agreements import SamplingWish, device_of
 from sfumato.runs.config import FamilyConfig
@@ -33,8 +34,12 @@ class FamilyModel:
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the data's classes, where the family was built to obey them."""
-        obeys = isinstance(self.family, Labelled) and self.family.classes > 0
-        return self.config.data.classes if obeys else ()
+        return self.config.data.classes if self.obeys else ()
+
+    @property
+    def obeys(self) -> tuple[str, ...]:
+        """Labels, where the family was built to obey them."""
+        return (LABEL,) if isinstance(self.family, Labelled) and self.family.classes > 0 else ()
 
     def around(self, modules: Mapping[str, nn.Module]) -> "FamilyModel":
         """Return the model with other weights."""

@@ -15,7 +15,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from sfumato.condition import Condition
 from sfumato.data.dataset import Dataset, Split
 from sfumato.data.scaling import Scaling
 from sfumato.data.summary import describe
@@ -23,12 +22,13 @@ from sfumato.errors import RunError
 from sfumato.families.agreements import Autoencoder, Batch, Generator
 from sfumato.files import sweep, write_whole
 from sfumato.runs.agreements import SamplingWish
+from sfumato.runs.conditions.build import NOTHING, Conditions
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.latent import as_seen, keep_autoencoder, open_scaling
 from sfumato.runs.model import build_model, codes, decoded
 from sfumato.runs.registry import build
 from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, DATA, LOG, Run, chosen_average, done_of
-from sfumato.runs.sampling import Request, label_indices, walk
+from sfumato.runs.sampling import Request, walk
 from sfumato.train.averaging import Averages
 from sfumato.train.budget import Budget
 from sfumato.train.checkpoint import Checkpoint, load, save
@@ -56,15 +56,20 @@ def part(place: Accelerator) -> None:
 
 
 class Examples:
-    """A split as batches for a model: scaled, on its device, with labels as conditions."""
+    """A split as batches for a model: scaled, on its device, with what the model is told of them."""
 
-    def __init__(self, split: Split, scaling: Scaling, device: torch.device) -> None:
+    def __init__(
+        self, split: Split, scaling: Scaling, device: torch.device, conditions: Conditions = NOTHING
+    ) -> None:
         self._split, self._scaling, self._device = split, scaling, device
+        self._conditions, self._lookups = conditions, conditions.lookups(split) if len(split) else {}
 
     def __call__(self, indices: Tensor) -> Batch:
         """Return the batch of the examples at `indices`: (B,)."""
-        examples, labels = self._split.batch(indices)
-        condition = None if labels is None else Condition.of(label=labels).to(self._device)
+        examples, _ = self._split.batch(indices)
+        told = {name: lookup(indices, examples) for name, lookup in self._lookups.items()}
+        condition = self._conditions.of(told)
+        condition = condition and condition.to(self._device)
         scaled = self._scaling.to_model(to_device(examples, self._device))
         if scaled.ndim == 4:
             scaled = scaled.contiguous(memory_format=torch.channels_last)
@@ -88,10 +93,11 @@ class Training:
             self.model.sampling(SamplingWish(folder))  # refuses what cannot be sampled before it is trained
         self._trainee = self.model.trainee(folder)
         self.scaling = open_scaling(config, folder, device)
+        self.conditions = Conditions.open(config, folder, device)
         self.fit = Fit(
             self._trainee,
             len(dataset.train),
-            Examples(*as_seen(dataset.train, self.scaling), device),
+            Examples(*as_seen(dataset.train, self.scaling), device, self.conditions),
             config.shape,
             self._settings(),
             self.accelerator,
@@ -101,7 +107,7 @@ class Training:
         self._held_out = HeldOutLoss(
             self._trainee,
             self.averages,
-            Examples(*as_seen(dataset.held_out, self.scaling), device),
+            Examples(*as_seen(dataset.held_out, self.scaling), device, self.conditions),
             len(dataset.held_out),
             config.shape,
             device,
@@ -174,15 +180,16 @@ class Training:
         model = self.model.around({"average": averages, "raw": {name: raw[name] for name in averages}}[which])
         scaling = self.scaling
         if isinstance(model.family, Generator):
-            request = Request(
-                n, 0, label_indices(None, model.classes, n), model.sampling(SamplingWish(self.folder))
-            )
+            asked = self.conditions.only(model.obeys).asked({}, {}, n)
+            request = Request(n, 0, asked, model.sampling(SamplingWish(self.folder)))
             (last,) = deque(walk(model, scaling, request, range(n)), maxlen=1)
             return last.state
         unseen = self.dataset.held_out if len(self.dataset.held_out) else self.dataset.train
         if not isinstance(model.family, Autoencoder):
             return None
-        batch = Examples(unseen, scaling, self.accelerator.device)(torch.arange(min(n, len(unseen))))
+        batch = Examples(unseen, scaling, self.accelerator.device, self.conditions)(
+            torch.arange(min(n, len(unseen)))
+        )
         seen = decoded(model, codes(model, batch.examples, batch.condition), batch.condition)
         return scaling.to_data(seen.cpu()).numpy()
 

@@ -161,10 +161,7 @@ def _starts(run: "Run", request: "Request", places: range) -> tuple[Tensor, Cond
     """Return the pure noise and the condition of the images at `places` of a request."""
     noise = SeededNoise([request.seed + place for place in places])
     x = noise.normal((len(places), *run.config.shape)).to(run.device)
-    condition = None
-    if request.labels is not None:
-        condition = Condition.of(label=request.labels[places.start : places.stop]).to(run.device)
-    return x * run.diffusion.family.denoiser.schedule.prior_std, condition
+    return x * run.diffusion.family.denoiser.schedule.prior_std, request.conditions(places, run.device)
 
 
 def _median_error(

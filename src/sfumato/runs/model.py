@@ -6,6 +6,7 @@ from torch import Tensor
 from sfumato.condition import Condition
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Autoencoder, DataFacts, Encoder
+from sfumato.nets.embedding import LABEL
 from sfumato.runs.agreements import Model
 from sfumato.runs.build import build_diffusion, data_bounds, seeded_weights
 from sfumato.runs.config import DiffusionConfig, FamilyConfig, RunConfig
@@ -22,7 +23,8 @@ def build_model(config: RunConfig) -> Model:
     if isinstance(config, DiffusionConfig):
         return DiffusionModel(config, build_diffusion(config))
     assert isinstance(config, FamilyConfig)
-    facts = DataFacts(config.shape, len(config.data.classes), data_bounds(config), config.data.std)
+    classes = len(config.data.classes) if LABEL in config.conditions else 0
+    facts = DataFacts(config.shape, classes, data_bounds(config), config.data.std)
     with seeded_weights(config.seed, "weights"):
         family = build("family", config.family, {}).build(facts)
     if len(config.shape) == 3:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from sfumato.errors import ConfigError
+from sfumato.nets.conditions import Kinds
 from sfumato.nets.mlp import MLP
 from sfumato.nets.unet import UNet, smallest_side
 
@@ -24,7 +25,7 @@ class UNetShape:
         if self.blocks < 1 or self.fold < 1:
             raise ConfigError("a U-Net needs at least 1 block a level and a fold of at least 1")
 
-    def build(self, shape: tuple[int, ...], classes: int, outputs: int) -> nn.Module:
+    def build(self, shape: tuple[int, ...], conditions: Kinds, outputs: int) -> nn.Module:
         """Build the network for pictures of `shape`: (C, H, W), `outputs` times as many numbers out."""
         if len(shape) != 3:
             raise ConfigError(f"a U-Net is for pictures, not for examples of shape {shape}: use 'mlp'.")
@@ -34,7 +35,7 @@ class UNetShape:
                 f"a U-Net of {len(self.widths)} levels and fold {self.fold} needs pictures of {least} pixels "
                 f"or more, not {shape[1]}×{shape[2]}: set fewer network.widths or a smaller network.fold."
             )
-        return UNet(shape[0], self.widths, self.blocks, self.fold, self.attention, classes, outputs)
+        return UNet(shape[0], self.widths, self.blocks, self.fold, self.attention, conditions, outputs)
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class MLPShape:
         if self.width < 1 or self.layers < 1:
             raise ConfigError("an MLP needs a width and a number of layers of at least 1")
 
-    def build(self, shape: tuple[int, ...], classes: int, outputs: int) -> nn.Module:
+    def build(self, shape: tuple[int, ...], conditions: Kinds, outputs: int) -> nn.Module:
         """Build the network for vectors of `shape`: (D,), `outputs` times as many numbers out."""
         if len(shape) != 1:
             raise ConfigError(f"an MLP is for vectors, not for examples of shape {shape}: use 'unet'.")
-        return MLP(shape[0], self.width, self.layers, classes, outputs)
+        return MLP(shape[0], self.width, self.layers, conditions, outputs)

@@ -33,6 +33,7 @@ from sfumato.families.autoencoders import autoencoder, vq_vae
 from sfumato.families.contrasting import contrastive
 from sfumato.families.hierarchies import hierarchical, ladder
 from sfumato.families.variational import vae
+from sfumato.runs.conditions import label, picture
 from sfumato.runs.networks import MLPShape, UNetShape
 from sfumato.train.muon import Muon
 from sfumato.train.optimiser import AdamW
@@ -55,6 +56,7 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "gan": gan.GAN,
         "contrastive": contrastive.Contrastive,
     },
+    "condition": {"label": label.LabelCondition, "picture": picture.PictureCondition},
     "scaling": {"pixels": Pixels, "standardise": Standardise},
     "network": {"unet": UNetShape, "mlp": MLPShape},
     "schedule": {

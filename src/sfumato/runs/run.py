@@ -13,7 +13,7 @@ RUN/classifier.safetensors  a classifier of noisy examples, where one was traine
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,15 @@ from torch import Tensor
 from sfumato.condition import Condition
 from sfumato.errors import ConfigError, RunError
 from sfumato.families.diffusion import Guide
+from sfumato.nets.conditions import TEXT
+from sfumato.nets.embedding import LABEL
 from sfumato.runs.agreements import SamplingWish
+from sfumato.runs.conditions.build import Conditions
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.diffusion_model import DiffusionModel
 from sfumato.runs.latent import open_scaling
 from sfumato.runs.model import build_model, codes, decoded
-from sfumato.runs.sampling import Chunk, Request, label_indices, walk
+from sfumato.runs.sampling import Chunk, Request, walk
 from sfumato.train.averaging import load_average
 from sfumato.train.budget import Done
 from sfumato.train.checkpoint import Checkpoint, load
@@ -72,6 +75,7 @@ class Run:
             module.requires_grad_(False).eval().to(device)
         self.model = model.around(sampled)
         self.scaling = open_scaling(config, folder, device)
+        self.conditions = Conditions.open(config, folder, device).only(self.model.obeys)
 
     @classmethod
     def open(
@@ -119,17 +123,26 @@ class Run:
         seed: int = 0,
         guides: Sequence[Guide] = (),
         known: Sequence[Guide] = (),
+        prompts: Sequence[str] | None = None,
+        negative: Sequence[str] | None = None,
+        conditions: Mapping[str, Sequence[Any]] | None = None,
         **options: Any,
     ) -> Request:
         """Describe what to sample; raise ConfigError for what this model cannot do.
 
-        labels: class names or numbers, cycled through; seed: of the first image, the next has the next;
-        guides, known: see `runs.guides` and `SamplingOptions`; options: `sampler`, `grid`, `steps`,
-        `threshold`, `guidance` and `guidance_interval`, where they should differ from the run's own.
+        labels: class names or numbers; prompts: texts; conditions: what is asked of others, by their names;
+        the images cycle through each of them. negative: texts that guidance leads away from; seed: of the
+        first image, the next has the next; guides, known: see `runs.guides` and `SamplingOptions`; options:
+        `sampler`, `grid`, `steps`, `threshold`, `guidance` and `guidance_interval`, where they should differ
+        from the run's own.
         """
         given = {name: value for name, value in options.items() if value is not None}
         sampling = self.model.sampling(SamplingWish(self.folder, self.done.steps, guides, known, given))
-        return Request(n, seed, label_indices(labels, self.classes, n), sampling)
+        asked = {**({LABEL: labels} if labels else {}), **({TEXT: prompts} if prompts else {})}
+        away = {TEXT: negative} if negative else {}
+        condition = self.conditions.asked({**asked, **(conditions or {})}, away, n)
+        shown = tuple(prompts[place % len(prompts)] for place in range(n)) if prompts else ()
+        return Request(n, seed, condition, sampling, shown)
 
     def walk(self, request: Request, places: range) -> Iterator[Chunk]:
         """Yield the moments of sampling the images at `places` of a request."""

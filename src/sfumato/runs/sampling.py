@@ -4,7 +4,7 @@ Image i of a request has the seed `seed + i` and, unless labels are named, the c
 so `-n 1 --seed 7 --label 7` makes again what stood at place 7 of `--seed 0`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,23 +16,34 @@ from torch import Tensor
 from sfumato.condition import Condition
 from sfumato.data.scaling import Scaling
 from sfumato.diffusion.later import deferring, later
-from sfumato.errors import ConfigError, nearest
 from sfumato.families.agreements import Moment
+from sfumato.nets.embedding import LABEL
 from sfumato.randomness import SeededNoise
 from sfumato.runs.agreements import Model, device_of
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to sample: `n` images from `seed` on; labels: int64 (n,), or None for an unlabelled model.
+    """What to sample: `n` images from `seed` on.
 
-    options: what the model's `sampling` returned.
+    condition: of the n images, or None for a model that is told nothing; options: what the model's `sampling`
+    returned; prompts: the texts that were asked for, image by image, () without any.
     """
 
     n: int
     seed: int
-    labels: Tensor | None
+    condition: Condition | None
     options: Any
+    prompts: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> Tensor | None:
+        """The labels asked for: int64 (n,), or None for an unlabelled model."""
+        return None if self.condition is None else self.condition.values.get(LABEL)
+
+    def conditions(self, places: range, device: torch.device) -> Condition | None:
+        """Return the condition of the images at `places`."""
+        return self.condition and self.condition[places.start : places.stop].to(device)
 
     def chunks(self, size: int) -> list[range]:
         """Return the places of the images, in runs of at most `size`."""
@@ -59,37 +70,11 @@ class Chunk:
         return self.moment.index == self.moment.steps
 
 
-def label_indices(labels: Sequence[str | int] | None, classes: tuple[str, ...], n: int) -> Tensor | None:
-    """Return the labels of `n` images as class numbers, cycling through `labels`, by default all classes.
-
-    labels: names or numbers of classes. Raises ConfigError for one that does not exist.
-    """
-    if not classes:
-        if labels:
-            raise ConfigError("this model knows no labels: sample it without --label.")
-        return None
-    chosen = [_class_number(label, classes) for label in labels] if labels else list(range(len(classes)))
-    return torch.tensor([chosen[place % len(chosen)] for place in range(n)])
-
-
-def _class_number(label: str | int, classes: tuple[str, ...]) -> int:
-    if str(label) in classes:
-        return classes.index(str(label))
-    if str(label).isdecimal() and int(label) < len(classes):
-        return int(label)
-    raise ConfigError(
-        f"there is no class '{label}': {nearest(str(label), classes)} "
-        f"Name a class, or give its number from 0 to {len(classes) - 1}."
-    )
-
-
 def walk(model: Model, scaling: Scaling, request: Request, places: range) -> Iterator[Chunk]:
     """Yield the moments of sampling the images at `places` of a request."""
     device = device_of(model)
     noise = SeededNoise([request.seed + place for place in places])
-    condition = None
-    if request.labels is not None:
-        condition = Condition.of(label=request.labels[places.start : places.stop]).to(device)
+    condition = request.conditions(places, device)
     for moment in model.frames((len(places), *model.config.shape), noise, condition, request.options):
         state, guess = (later(partial(_as_data, scaling, moment, name)) for name in ("state", "guess"))
         yield Chunk(places, moment, state, guess)

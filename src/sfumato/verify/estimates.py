@@ -126,7 +126,7 @@ def denoiser_laws() -> Iterator[Finding]:
 
 def shown(x: Tensor, level: Tensor, condition: Condition | None) -> Tensor:
     """A network whose output tells whether it was shown its condition."""
-    known = 0.0 if condition is None else (~condition.dropped).to(x)[:, None]
+    known = 0.0 if condition is None else (~condition.dropped["label"]).to(x)[:, None]
     return 0.5 * x + 0.3 * known
 
 

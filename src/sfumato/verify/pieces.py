@@ -202,7 +202,7 @@ WALKS = [pair for pair in product(SCHEDULES, SAMPLERS) if pair[0] in PARTICULAR.
 
 def halve_or_third(x: Tensor, level: Tensor, condition: Condition | None) -> Tensor:
     """A network that depends on all it is given, for laws that hold for any network."""
-    shown = 0.0 if condition is None else (~condition.dropped).to(x)[:, None]
+    shown = 0.0 if condition is None else (~condition.dropped["label"]).to(x)[:, None]
     return 0.5 * x + 0.1 * level[:, None] + 0.3 * shown * x
 
 

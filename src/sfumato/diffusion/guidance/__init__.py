@@ -1,6 +1,7 @@
 """Guidance: a denoiser that leans towards something it is told; each wraps a denoiser and is one."""
 
 from sfumato.diffusion.guidance.auto import AutoGuided
+from sfumato.diffusion.guidance.by_condition import GuidedByEach
 from sfumato.diffusion.guidance.classifier import ClassifierGuided, LogProb
 from sfumato.diffusion.guidance.classifier_free import OFF, ClassifierFree
 from sfumato.diffusion.guidance.inpainting import Inpainted
@@ -13,6 +14,7 @@ __all__ = [
     "AutoGuided",
     "ClassifierFree",
     "ClassifierGuided",
+    "GuidedByEach",
     "Inpainted",
     "LogProb",
     "Measured",

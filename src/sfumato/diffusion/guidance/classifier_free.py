@@ -4,6 +4,8 @@
 
 w = 0 ignores the condition, w = 1 is the conditional model itself ("off"), w > 1 goes beyond it. Because a
 prediction is linear in (x0, eps) and x_t is the same in both, guiding eps guides every other space alike.
+Where the condition says what to stand in its stead (`Condition.instead`), a negative prompt, the model is
+led away from that.
 """
 
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sfumato.condition import Condition
-from sfumato.diffusion.denoiser import Denoiser
+from sfumato.diffusion.denoiser import Denoiser, ask_each
 from sfumato.diffusion.guidance.interval import ALWAYS, Intermittent, Interval
 from sfumato.diffusion.prediction import Estimate
 
@@ -39,13 +41,14 @@ class ClassifierFree(Intermittent):
         return condition is not None and self.weight != OFF and self.within(t)
 
     def estimate(self, x_t: Tensor, t: Tensor, condition: Condition | None = None) -> Estimate:
-        """Ask with and without the condition; `t` must be one time for the whole batch."""
+        """Ask with and without the condition in one batch; `t` must be one time for all of it."""
         if condition is None or not self._acts(float(t), condition):
             return self.denoiser.estimate(x_t, t, condition)
-        free = self.denoiser.estimate(x_t, t, condition.drop_all())
+        away = condition.without(condition.names)
         if self.weight == 0:
-            return free
-        return extrapolate(free, self.denoiser.estimate(x_t, t, condition), self.weight)
+            return self.denoiser.estimate(x_t, t, away)
+        origin, aim = ask_each(self.denoiser, x_t, t, (away, condition))
+        return extrapolate(origin, aim, self.weight)
 
     def evaluations(self, t: float, condition: Condition | None = None) -> int:
         """Return twice the wrapped denoiser's count where both of its answers are needed."""

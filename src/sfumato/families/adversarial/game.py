@@ -92,7 +92,7 @@ class AdversarialGame:
     ) -> Iterator[Moment]:
         """Yield the samples, (B, ...), at the start and at the end of the one step: noise is no picture."""
         asked = self._told(condition)
-        if asked is not None and bool(asked.dropped.any()):
+        if asked is not None and bool(asked.dropped["label"].any()):
             raise ConfigError("this GAN learned each class by its label: no sample can go without one.")
         z = noise.normal((shape[0], self.latent)).to(next(self.generator.parameters()).device)
         x = self.generator(z, asked)

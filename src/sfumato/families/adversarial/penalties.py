@@ -38,8 +38,7 @@ def repeated(condition: Condition | None, times: int) -> Condition | None:
     """Return the condition of a batch that stands so many times over."""
     if condition is None:
         return None
-    values = {name: torch.cat([value] * times) for name, value in condition.values.items()}
-    return Condition(values, torch.cat([condition.dropped] * times))
+    return condition.map(lambda value: torch.cat([value] * times))
 
 
 @dataclass(frozen=True)

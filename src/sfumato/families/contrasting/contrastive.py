@@ -10,7 +10,6 @@ section 2.5): uncapped, training may sharpen it without end.
 It is an encoder and no generator: nothing leads back from an embedding to a picture.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
@@ -100,10 +99,9 @@ class ContrastiveEncoder:
         first, second = self.module(self.views(batch.examples, draws)).chunk(2)
         return nt_xent(first, second, self.module.scale)
 
-    @torch.no_grad()
     def cap(self, batch: Batch, draws: Draws) -> None:
-        """Take the scale back to its cap: beyond it, it would get no gradient and never return."""
-        self.module.log_scale.clamp_(max=math.log(LARGEST_SCALE))
+        """Keep the temperature from falling below a hundredth."""
+        self.module.cap()
 
     def encode(self, x: Tensor, condition: Condition | None = None) -> Tensor:
         """Return the embeddings of examples x: (B, ...), before the head: (B, embedding), as float32."""

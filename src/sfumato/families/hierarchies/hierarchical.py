@@ -16,6 +16,8 @@ from sfumato.errors import ConfigError
 from sfumato.families.agreements import DataFacts
 from sfumato.families.hierarchies.design import HierarchyDesign
 from sfumato.nets.chain import Chain, Near, OwnPairs, SharedPair, Untold
+from sfumato.nets.conditions import Labels
+from sfumato.nets.embedding import LABEL
 from sfumato.nets.gaussian_codec import GaussianCodec, VectorMap, picture_codec, vector_codec
 from sfumato.nets.mlp import MLP
 from sfumato.nets.unet import UNet
@@ -104,7 +106,8 @@ class SharedVAE(EqualVAE):
 
 def trunk(facts: DataFacts, width: int, outputs: int, classes: int) -> nn.Module:
     """Return a network of a diffusion model, from an example and a level to `outputs` numbers a value."""
+    conditions = {LABEL: Labels(classes)} if classes else {}
     if len(facts.shape) == 1:
-        return MLP(facts.shape[0], 4 * width, classes=classes, outputs=outputs)
+        return MLP(facts.shape[0], 4 * width, conditions=conditions, outputs=outputs)
     fold = 2 if min(facts.shape[1:]) >= LARGE_SIDE else 1
-    return UNet(facts.shape[0], (width, 2 * width), fold=fold, classes=classes, outputs=outputs)
+    return UNet(facts.shape[0], (width, 2 * width), fold=fold, conditions=conditions, outputs=outputs)

@@ -1,0 +1,156 @@
+"""How a network is told what its picture is to be.
+
+Every condition has a kind, which makes the module that reads it. What a module says is a vector for the whole
+picture, which is added to the level's embedding, and perhaps words besides, at which attention may look one
+by one. Where a condition is hidden, its module says one learned "not told" instead.
+
+A picture is a condition of another sort: it is shown as it is, as more channels beside the noisy ones
+(Saharia et al. 2022, "Image super-resolution via iterative refinement"). Its last channel says how much noise
+was added to it ("conditioning augmentation", Ho et al. 2022); hidden, it is all zeros.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sfumato.condition import Condition
+
+PICTURE, TEXT = "picture", "text"
+
+
+class Words(NamedTuple):
+    """Vectors to look at one by one: each: (B, L, W); present: (B, L) of bool, false for padding."""
+
+    each: Tensor
+    present: Tensor
+
+
+class Said(NamedTuple):
+    """What a condition says: whole: (B, W), for the whole picture; words: for attention, or None."""
+
+    whole: Tensor
+    words: Words | None = None
+
+
+class Kind(Protocol):
+    """What a network must know of a condition to be told it.
+
+    words: the width of its words, 0 for none; channels: the channels it adds to the picture, 0 for none.
+    """
+
+    words: int
+    channels: int
+
+    def reader(self, name: str, width: int) -> nn.Module:
+        """Return the module (condition, rows) -> Said of the condition `name`, wholes of `width`."""
+        ...
+
+
+class Whole(nn.Module):
+    """A condition that is one vector, embedded by `embed`: (B, ...) -> (B, width)."""
+
+    def __init__(self, name: str, embed: nn.Module, width: int) -> None:
+        super().__init__()
+        self.name, self.embed = name, embed
+        self.not_told = nn.Parameter(torch.zeros(width))
+
+    def forward(self, condition: Condition | None, rows: int) -> Said:
+        """Return (B, width) for a batch of `rows`."""
+        if condition is None or self.name not in condition.values:
+            return Said(self.not_told.expand(rows, -1))
+        said = self.embed(condition.values[self.name])
+        return Said(torch.where(condition.dropped[self.name][:, None], self.not_told, said))
+
+
+@dataclass(frozen=True)
+class Labels:
+    """One of so many classes, as int64 (B,)."""
+
+    count: int
+    words = 0
+    channels = 0
+
+    def reader(self, name: str, width: int) -> nn.Module:
+        """Return a vector a class; they start far apart, as modulation could not tell zeros apart."""
+        return Whole(name, nn.Embedding(self.count, width), width)
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A vector of `width` numbers of about unit size, as float (B, width): an embedding, or attributes."""
+
+    width: int
+    words = 0
+    channels = 0
+
+    def reader(self, name: str, width: int) -> nn.Module:
+        """Return a perceptron of one hidden layer."""
+        layers = nn.Sequential(nn.Linear(self.width, width), nn.SiLU(), nn.Linear(width, width))
+        return Whole(name, layers, width)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of `colours` channels and its noise level, as float (B, colours + 1, h, w)."""
+
+    colours: int
+    words = 0
+
+    @property
+    def channels(self) -> int:
+        """Its colours and its noise level."""
+        return self.colours + 1
+
+    def reader(self, name: str, width: int) -> nn.Module:
+        """Return a module that says nothing: a picture is shown, see `shown_beside`."""
+        return Silent(width)
+
+
+class Silent(nn.Module):
+    """What a condition says that is told otherwise: zeros."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, condition: Condition | None, rows: int) -> Said:
+        """Return zeros: (rows, width)."""
+        return Said(torch.zeros(1, self.width).expand(rows, -1))
+
+
+Kinds = Mapping[str, Kind]
+"""The conditions of a network, by name."""
+
+
+class Told(nn.Module):
+    """All conditions of a network; `width`: of what they say of the whole picture together."""
+
+    def __init__(self, kinds: Kinds, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.channels = sum(kind.channels for kind in kinds.values())
+        self.words = max((kind.words for kind in kinds.values()), default=0)
+        self.readers = nn.ModuleDict({name: kind.reader(name, width) for name, kind in kinds.items()})
+
+    def forward(self, level: Tensor, condition: Condition | None) -> Said:
+        """Return the sum of `level`: (B, width) and of all wholes, and the words of the one that has any."""
+        whole, words = level, None
+        for reader in self.readers.values():
+            said = reader(condition, len(level))
+            whole = whole + said.whole.to(level.device)
+            words = words if said.words is None else said.words
+        return Said(whole, words)
+
+    def shown_beside(self, x: Tensor, condition: Condition | None) -> Tensor:
+        """Return x: (B, C, H, W) with the channels of a picture condition, brought to its size, behind it."""
+        if not self.channels:
+            return x
+        if condition is None or PICTURE not in condition.values:
+            return torch.cat([x, x.new_zeros(len(x), self.channels, *x.shape[2:])], 1)
+        beside = F.interpolate(condition.values[PICTURE].to(x.dtype), x.shape[2:], mode="bilinear")
+        hidden = condition.dropped[PICTURE][:, None, None, None]
+        return torch.cat([x, beside.masked_fill(hidden, 0.0)], 1)

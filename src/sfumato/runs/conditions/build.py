@@ -1,0 +1,115 @@
+"""The conditions of a configuration as pieces, kinds and readers, and the condition of a batch."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sfumato.condition import Condition
+from sfumato.data.dataset import Split
+from sfumato.errors import ConfigError
+from sfumato.families.conditioning import Conditioning
+from sfumato.nets.conditions import Kinds
+from sfumato.runs.conditions.agreements import ConditionPiece, Lookup, Reader
+from sfumato.runs.config import DiffusionConfig, RunConfig
+from sfumato.runs.registry import build
+
+PICTURE = "picture"
+Readers = Mapping[str, Reader]
+
+
+def pieces(config: RunConfig) -> dict[str, ConditionPiece]:
+    """Build the conditions of a run, by name."""
+    return {name: build("condition", spec, {}) for name, spec in config.conditions.items()}
+
+
+def kinds(config: RunConfig) -> Kinds:
+    """Return what the network must know of each."""
+    return {name: piece.kind() for name, piece in pieces(config).items()}
+
+
+def always(config: RunConfig) -> frozenset[str]:
+    """Return the conditions that are never hidden."""
+    return frozenset(name for name, piece in pieces(config).items() if piece.always)
+
+
+def conditioning(config: DiffusionConfig) -> Conditioning:
+    """Return what training does to the conditions of a run."""
+    kept = always(config)
+    picture = config.conditions.get(PICTURE)
+    return Conditioning(
+        drop=config.training.condition_drop,
+        names=tuple(name for name in config.conditions if name not in kept),
+        picture=None if picture is None else tuple(picture["shape"]),
+        noise=0.0 if picture is None else picture["noise"],
+    )
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Everything a run can be told, ready to be read.
+
+    readers: by name; always: the names of those that are never hidden.
+    """
+
+    readers: Readers
+    always: frozenset[str]
+
+    @classmethod
+    def open(cls, config: RunConfig, folder: Path, device: torch.device) -> "Conditions":
+        """Open the readers of a run; raise RunError where the folder lacks what one needs."""
+        readers = {name: piece.open(folder, device) for name, piece in pieces(config).items()}
+        return cls(readers, always(config))
+
+    def only(self, names: Iterable[str]) -> "Conditions":
+        """Return those of `names` alone."""
+        return replace(self, readers={name: self.readers[name] for name in names})
+
+    def lookups(self, split: Split) -> dict[str, Lookup]:
+        """Return how the examples of a split are told; raise DataError where it says nothing of them."""
+        return {name: reader.of_split(split) for name, reader in self.readers.items()}
+
+    def of(self, values: Mapping[str, Tensor]) -> Condition | None:
+        """Return the condition that these values, (B, ...) each, are."""
+        if not values:
+            return None
+        told = Condition.of(**values)
+        return Condition(told.values, told.dropped, always=self.always)
+
+    def asked(
+        self, wanted: Mapping[str, Sequence[Any] | None], away: Mapping[str, Sequence[Any]], n: int
+    ) -> Condition | None:
+        """Return the condition of `n` samples.
+
+        wanted: by name what is asked for, None for what suits; away: what guidance is to lead away from.
+        Raises ConfigError for a condition that this model does not know.
+        """
+        for name, values in {**wanted, **away}.items():
+            if values is not None and name not in self.readers:
+                raise ConfigError(_unknown(name, tuple(self.readers)))
+        found = {name: reader.asked(wanted.get(name), n) for name, reader in self.readers.items()}
+        told = {
+            name: self.readers[name].nothing(n) if value is None else value for name, value in found.items()
+        }
+        hidden = {name: torch.full((n,), value is None) for name, value in found.items()}
+        asked_away = {name: self.readers[name].asked(given, n) for name, given in away.items()}
+        instead = {name: value for name, value in asked_away.items() if value is not None}
+        return Condition(told, hidden, instead, self.always) if told else None
+
+
+NOTHING = Conditions({}, frozenset())
+"""What a model is told that is told nothing."""
+
+PLAINLY = {
+    "label": "this model knows no labels: sample it without --label.",
+    "text": "this model was trained without captions: sample it without --prompt.",
+    "picture": "this model makes pictures of its own, not others larger: leave the picture out.",
+}
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> str:
+    told = ", ".join(known) or "nothing"
+    return PLAINLY.get(name, f"this model is told {told}, and not '{name}': leave it out.")
