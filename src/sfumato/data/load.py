@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from sfumato.data.binarise import binarised
 from sfumato.data.dataset import Dataset, Skipped, Split
 from sfumato.data.forms import WantedForm, settle
 from sfumato.data.found import Found
@@ -22,6 +23,7 @@ def load_data(
     background: str = "white",
     held_out: float = 0.1,
     seed: int = 0,
+    binarise: bool = False,
     memory_limit: int = 4 * 2**30,
     progress: Progress | None = None,
 ) -> Dataset:
@@ -32,7 +34,8 @@ def load_data(
     size: pixels a side, at least 8, and channels, 1 or 3: None takes what suits the data;
     background: the colour behind transparent pictures;
     held_out: share of the examples, in [0, 1), to hold out where the source has no test split of its own, at
-    least one unless it is 0; seed: of that choice, and of data drawn by a formula;
+    least one unless it is 0; seed: of that choice, and of data drawn by a formula or to be black and white;
+    binarise: whether grey pictures are made black and white, see `data.binarise`;
     memory_limit: bytes; pictures that take more are decoded again whenever they are needed;
     progress: told (done, total) while pictures are read.
 
@@ -57,7 +60,8 @@ def load_data(
         "seed": seed,
     }
     skipped = found.skipped + unreadable
-    return Dataset(name, where, train, test, classes, skipped, reading, found.attribute_names)
+    dataset = Dataset(name, where, train, test, classes, skipped, reading, found.attribute_names)
+    return binarised(dataset, seed) if binarise else dataset
 
 
 def _store(

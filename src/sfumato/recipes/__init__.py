@@ -41,6 +41,7 @@ RECIPES = {
     "ladder-vae": "a ladder of latents, read bottom up and drawn top down",
     "gan": "a generator and a critic, by a relativistic loss that does not collapse",
     "contrastive": "an encoder of pictures alone, by two views of each",
+    "clip": "an encoder of pictures and one of sentences, with one space for both (CLIP)",
 }
 
 
@@ -66,9 +67,10 @@ def configure(
     facts = data_config(dataset, budget, latent)
     name = recipe or default_recipe(facts)
     made = _maker(name)(facts)
-    # A family of its own brings its networks; a diffusion model's network is a piece like its others.
-    network = {} if "family" in made else {"network": facts.network()}
-    tree = {"recipe": name, "seed": seed, **facts.common(), **network, **made}
+    # A family of its own brings its networks; a diffusion model's network is a piece like its others, and it
+    # can be told whatever is known.
+    usual = {} if "family" in made else {"network": facts.network(), "conditions": facts.conditions()}
+    tree = {"recipe": name, "seed": seed, **facts.common(), **usual, **made}
     return parse_config(tree).with_settings(settings)
 
 
