@@ -15,7 +15,7 @@ def train(
         str | None,
         typer.Argument(
             metavar="DATA",
-            help="A built-in name (digits, moons, …), a folder, a .zip or .tar, an .npz or .npy "
+            help="A built-in name (digits, …), a folder, a .zip or .tar, an .npz or .npy, hf:OWNER/NAME "
             "[default with --resume: the run's own].",
         ),
     ] = None,
