@@ -9,13 +9,24 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress, TaskID
 
-from sfumato.app.console import bar, output
+from sfumato.app.console import bar, console, output
 from sfumato.app.outputs import Writer, open_writer
+from sfumato.nets.conditions import TEXT
+from sfumato.runs.conditions.text import TextReader
 from sfumato.runs.fitting import accelerator, part
 from sfumato.runs.run import CHUNK, Run
 from sfumato.runs.sampling import Request
 
 Part = tuple[np.ndarray, list[np.ndarray]]
+
+
+def tell_lost(run: Run, prompts: list[str]) -> None:
+    """Say what a run does not hear of prompts: words it does not know, and what is too long for it."""
+    reader = run.conditions.readers.get(TEXT)
+    if isinstance(reader, TextReader):
+        for prompt in dict.fromkeys(prompts):
+            for lost in reader.lost(prompt):
+                console.print(f"[yellow]note:[/] of '{prompt}': {lost}")
 
 
 def sample_to(run: Run, request: Request, path: Path) -> None:

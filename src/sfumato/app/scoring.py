@@ -28,8 +28,10 @@ def score_run(
     report gets the scores too, unless they were measured against other data than it speaks of.
     """
     one_process("evaluate")
-    request = wish.request(run, n, None, seed, **how)
+    wish.request(run, n, None, seed, **how)  # refuses what cannot be, before data is read
     dataset = read_data(source or run.config.data.source, run.config.data.reading)
+    unseen = dataset.held_out if len(dataset.held_out) else dataset.train
+    request = wish.request(run, n, None, seed, like=unseen, **how)
     judge = hire_judge(dataset)
     samples = sample_all(run, request)
     asked = request.labels if dataset.classes == run.classes else None

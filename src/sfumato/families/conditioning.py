@@ -19,8 +19,7 @@ from torch import Tensor
 from sfumato.condition import Condition
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Draws
-
-PICTURE = "picture"
+from sfumato.nets.conditions import PICTURE
 
 
 def blurred(picture: Tensor, level: Tensor, eps: Tensor) -> Tensor:

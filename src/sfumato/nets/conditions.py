@@ -18,19 +18,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sfumato.condition import Condition
+from sfumato.nets.text import PADDING, TextTransformer, Words
 
 PICTURE, TEXT = "picture", "text"
 
 
-class Words(NamedTuple):
-    """Vectors to look at one by one: each: (B, L, W); present: (B, L) of bool, false for padding."""
-
-    each: Tensor
-    present: Tensor
-
-
 class Said(NamedTuple):
-    """What a condition says: whole: (B, W), for the whole picture; words: for attention, or None."""
+    """What a condition says: whole: (B, W), of the whole picture; words: (B, L, W) for attention, or None."""
 
     whole: Tensor
     words: Words | None = None
@@ -91,6 +85,53 @@ class Vector:
         """Return a perceptron of one hidden layer."""
         layers = nn.Sequential(nn.Linear(self.width, width), nn.SiLU(), nn.Linear(width, width))
         return Whole(name, layers, width)
+
+
+@dataclass(frozen=True)
+class Text:
+    """A sentence, as tokens int64 (B, length): read by a transformer that is trained with the network.
+
+    vocabulary: how many tokens; width: of its words; layers: of the transformer.
+    """
+
+    vocabulary: int
+    length: int
+    width: int = 128
+    layers: int = 2
+    channels = 0
+
+    @property
+    def words(self) -> int:
+        """The width of its words."""
+        return self.width
+
+    def reader(self, name: str, width: int) -> nn.Module:
+        """Return the transformer and what brings its whole to `width`."""
+        return Sentence(name, self, width)
+
+
+class Sentence(nn.Module):
+    """A condition that is a sentence: a whole, and words to look at; hidden, it has no words."""
+
+    def __init__(self, name: str, kind: Text, width: int) -> None:
+        super().__init__()
+        self.name, self.length = name, kind.length
+        self.read = TextTransformer(kind.vocabulary, kind.length, kind.width, kind.layers)
+        self.project = nn.Linear(kind.width, width)
+        self.not_told = nn.Parameter(torch.zeros(width))
+
+    def forward(self, condition: Condition | None, rows: int) -> Said:
+        """Return what a batch of `rows` is told: (B, width) and words (B, length, ·)."""
+        if condition is None or self.name not in condition.values:
+            # Read as padding, so that untold rows cost and say the same as hidden ones, to the last bit.
+            device = self.not_told.device
+            tokens = torch.full((rows, self.length), PADDING, device=device)
+            dropped = torch.ones(rows, dtype=torch.bool, device=device)
+        else:
+            tokens, dropped = condition.values[self.name], condition.dropped[self.name]
+        words = self.read(tokens.masked_fill(dropped[:, None], PADDING))
+        whole = torch.where(dropped[:, None], self.not_told, self.project(words.whole))
+        return Said(whole, words)
 
 
 @dataclass(frozen=True)

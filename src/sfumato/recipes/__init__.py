@@ -67,9 +67,10 @@ def configure(
     facts = data_config(dataset, budget, latent)
     name = recipe or default_recipe(facts)
     made = _maker(name)(facts)
-    # A family of its own brings its networks; a diffusion model's network is a piece like its others.
-    network = {} if "family" in made else {"network": facts.network()}
-    tree = {"recipe": name, "seed": seed, **facts.common(), **network, **made}
+    # A family of its own brings its networks; a diffusion model's network is a piece like its others, and it
+    # can be told whatever is known.
+    usual = {} if "family" in made else {"network": facts.network(), "conditions": facts.conditions()}
+    tree = {"recipe": name, "seed": seed, **facts.common(), **usual, **made}
     return parse_config(tree).with_settings(settings)
 
 

@@ -33,7 +33,7 @@ from sfumato.families.autoencoders import autoencoder, vq_vae
 from sfumato.families.contrasting import clip, contrastive
 from sfumato.families.hierarchies import hierarchical, ladder
 from sfumato.families.variational import vae
-from sfumato.runs.conditions import label, picture
+from sfumato.runs.conditions import label, picture, text
 from sfumato.runs.networks import MLPShape, UNetShape
 from sfumato.train.muon import Muon
 from sfumato.train.optimiser import AdamW
@@ -57,7 +57,11 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "contrastive": contrastive.Contrastive,
         "clip": clip.CLIP,
     },
-    "condition": {"label": label.LabelCondition, "picture": picture.PictureCondition},
+    "condition": {
+        "label": label.LabelCondition,
+        "text": text.TextCondition,
+        "picture": picture.PictureCondition,
+    },
     "scaling": {"pixels": Pixels, "standardise": Standardise},
     "network": {"unet": UNetShape, "mlp": MLPShape},
     "schedule": {

@@ -22,12 +22,13 @@ import torch
 from torch import Tensor
 
 from sfumato.condition import Condition
+from sfumato.data.dataset import Split
 from sfumato.errors import ConfigError, RunError
 from sfumato.families.diffusion import Guide
 from sfumato.nets.conditions import TEXT
 from sfumato.nets.embedding import LABEL
 from sfumato.runs.agreements import SamplingWish
-from sfumato.runs.conditions.build import Conditions
+from sfumato.runs.conditions.build import Conditions, Wishes
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.diffusion_model import DiffusionModel
 from sfumato.runs.latent import open_scaling
@@ -126,23 +127,26 @@ class Run:
         prompts: Sequence[str] | None = None,
         negative: Sequence[str] | None = None,
         conditions: Mapping[str, Sequence[Any]] | None = None,
+        like: Split | None = None,
         **options: Any,
     ) -> Request:
         """Describe what to sample; raise ConfigError for what this model cannot do.
 
         labels: class names or numbers; prompts: texts; conditions: what is asked of others, by their names;
-        the images cycle through each of them. negative: texts that guidance leads away from; seed: of the
+        the images cycle through each of them. like: examples whose captions, and other conditions, to ask for
+        where nothing is asked; negative: texts that guidance leads away from; seed: of the
         first image, the next has the next; guides, known: see `runs.guides` and `SamplingOptions`; options:
         `sampler`, `grid`, `steps`, `threshold`, `guidance` and `guidance_interval`, where they should differ
         from the run's own.
         """
-        given = {name: value for name, value in options.items() if value is not None}
-        sampling = self.model.sampling(SamplingWish(self.folder, self.done.steps, guides, known, given))
-        asked = {**({LABEL: labels} if labels else {}), **({TEXT: prompts} if prompts else {})}
-        away = {TEXT: negative} if negative else {}
-        condition = self.conditions.asked({**asked, **(conditions or {})}, away, n)
-        shown = tuple(prompts[place % len(prompts)] for place in range(n)) if prompts else ()
-        return Request(n, seed, condition, sampling, shown)
+        chosen = {name: value for name, value in options.items() if value is not None}
+        sampling = self.model.sampling(SamplingWish(self.folder, self.done.steps, guides, known, chosen))
+        given = {LABEL: labels, TEXT: prompts, **(conditions or {})}
+        asked = {name: values for name, values in given.items() if values}
+        wishes = Wishes(asked, {TEXT: negative} if negative else {}, like)
+        texts = prompts or (like.captions if like and TEXT in self.conditions.readers else ()) or ()
+        shown = tuple(texts[place % len(texts)] for place in range(n)) if texts else ()
+        return Request(n, seed, self.conditions.asked(wishes, n), sampling, shown)
 
     def walk(self, request: Request, places: range) -> Iterator[Chunk]:
         """Yield the moments of sampling the images at `places` of a request."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sfumato.app.cli.options import Background, Channels, HeldOut, Size
+from sfumato.app.cli.options import Background, Binarise, Channels, HeldOut, Size
 
 
 def data(
@@ -18,6 +18,7 @@ def data(
     channels: Channels = None,
     background: Background = None,
     held_out: HeldOut = None,
+    binarise: Binarise = None,
 ) -> None:
     """Say what is in DATA and draw a contact sheet of it.
 
@@ -25,5 +26,6 @@ def data(
     """
     from sfumato.app.contact_sheet import describe_data
 
-    reading = {"size": size, "channels": channels, "background": background, "held_out": held_out}
+    form = {"size": size, "channels": channels, "background": background, "binarise": binarise}
+    reading = {**form, "held_out": held_out}
     describe_data(source, reading, out)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sfumato.app.cli.options import Background, Channels, HeldOut, Latent, Size
+from sfumato.app.cli.options import Background, Binarise, Channels, HeldOut, Latent, Size
 
 DEFAULT_BUDGET = "5m"
 
@@ -43,6 +43,7 @@ def train(
     channels: Channels = None,
     background: Background = None,
     held_out: HeldOut = None,
+    binarise: Binarise = None,
 ) -> None:
     """Train a model on DATA and leave a run folder: weights, log, previews, report.
 
@@ -52,7 +53,8 @@ def train(
     """
     from sfumato.app.training import TrainingWish, resume_run, start_run
 
-    reading = {"size": size, "channels": channels, "background": background, "held_out": held_out}
+    form = {"size": size, "channels": channels, "background": background, "binarise": binarise}
+    reading = {**form, "held_out": held_out}
     wish = TrainingWish(source, out, recipe, tuple(settings or ()), budget, seed, reading, latent)
     if resume:
         resume_run(wish)
