@@ -100,7 +100,9 @@ class Facts:
 
     def conditions(self) -> dict[str, object]:
         """Return all that is known of an example and a diffusion model can be told."""
-        return {**self.labels(), **({"text": self.text} if self.text else {})}
+        known = self.data.attributes
+        attributes = {"attributes": {"name": "attributes", "names": known}} if known else {}
+        return {**self.labels(), **attributes, **({"text": self.text} if self.text else {})}
 
     def common(self) -> dict[str, object]:
         """Return the parts of a configuration that do not depend on the recipe."""

@@ -25,7 +25,7 @@ from sfumato.condition import Condition
 from sfumato.data.dataset import Split
 from sfumato.errors import ConfigError, RunError
 from sfumato.families.diffusion import Guide
-from sfumato.nets.conditions import TEXT
+from sfumato.nets.conditions import ATTRIBUTES, TEXT
 from sfumato.nets.embedding import LABEL
 from sfumato.runs.agreements import SamplingWish
 from sfumato.runs.conditions.build import Conditions, Wishes
@@ -130,6 +130,7 @@ class Run:
         guides: Sequence[Guide] = (),
         known: Sequence[Guide] = (),
         prompts: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
         negative: Sequence[str] | None = None,
         conditions: Mapping[str, Sequence[Any]] | None = None,
         like: Split | None = None,
@@ -137,16 +138,16 @@ class Run:
     ) -> Request:
         """Describe what to sample; raise ConfigError for what this model cannot do.
 
-        labels: class names or numbers; prompts: texts; conditions: what is asked of others, by their names;
-        the images cycle through each of them. like: examples whose captions, and other conditions, to ask for
-        where nothing is asked; negative: texts that guidance leads away from; seed: of the
-        first image, the next has the next; guides, known: see `runs.guides` and `SamplingOptions`; options:
-        `sampler`, `grid`, `steps`, `threshold`, `guidance` and `guidance_interval`, where they should differ
-        from the run's own.
+        labels: class names or numbers; prompts: texts; attributes: such as "Smiling, not Male"; conditions:
+        what is asked of others, by their names; the images cycle through each of them. like: examples whose
+        captions, and other conditions, to ask for where nothing is asked; negative: texts that guidance leads
+        away from; seed: of the first image, the next has the next; guides, known: see `runs.guides` and
+        `SamplingOptions`; options: `sampler`, `grid`, `steps`, `threshold`, `guidance` and
+        `guidance_interval`, where they should differ from the run's own.
         """
         chosen = {name: value for name, value in options.items() if value is not None}
         sampling = self.model.sampling(SamplingWish(self.folder, self.done.steps, guides, known, chosen))
-        given = {LABEL: labels, TEXT: prompts, **(conditions or {})}
+        given = {LABEL: labels, TEXT: prompts, ATTRIBUTES: attributes, **(conditions or {})}
         asked = {name: values for name, values in given.items() if values}
         wishes = Wishes(asked, {TEXT: negative} if negative else {}, like)
         texts = prompts or (like.captions if like and TEXT in self.conditions.readers else ()) or ()
@@ -165,6 +166,10 @@ class Run:
         Arguments as for `request`.
         """
         return sample_whole(self, self.request(n, labels, seed, **options), CHUNK)
+
+    def told(self, options: Any) -> dict[str, Any]:
+        """Return how is sampled with these options of a request, ready for JSON."""
+        return self.model.told(options)
 
     def own_way(self) -> Any:
         """Return the options by which it is sampled where nobody says otherwise."""

@@ -23,6 +23,7 @@ from sfumato.nets.conditions import TEXT
 from sfumato.nets.embedding import LABEL
 from sfumato.runs.cascade.config import read_cascade
 from sfumato.runs.conditions.build import Conditions, Wishes
+from sfumato.runs.config import RunConfig
 from sfumato.runs.run import CHUNK, Run, sample_whole
 from sfumato.runs.sampling import Chunk, Request
 
@@ -74,6 +75,15 @@ class Cascade:
     def classes(self) -> tuple[str, ...]:
         """The names of the classes that it can be asked for."""
         return self.stages[0].classes
+
+    @property
+    def config(self) -> RunConfig:
+        """The configuration of the last stage, whose data is what the cascade makes."""
+        return self.last.config
+
+    def told(self, options: Staged) -> dict[str, Any]:
+        """Return how each stage is sampled, ready for JSON."""
+        return {"stages": [stage.told(how) for stage, how in zip(self.stages, options.stages, strict=True)]}
 
     @property
     def shape(self) -> tuple[int, ...]:
