@@ -21,9 +21,13 @@ def recipe(facts: Facts) -> dict[str, object]:
         )
     channels, height, width = facts.shape
     small = (channels, height // FACTOR, width // FACTOR)
+    usual = images.recipe(facts)
+    assert isinstance(usual["sampling"], dict)
     return {
-        **images.recipe(facts),
+        **usual,
         "objective": "denoising",
+        "times": images.TIMES,
+        "sampling": {**usual["sampling"], "guidance": 1.0},
         "conditions": {**facts.conditions(), "picture": {"name": "picture", "shape": small}},
         "network": {"name": "unet", "widths": [64, 128], "blocks": 1, "fold": 4 if height >= 48 else 2},
     }
