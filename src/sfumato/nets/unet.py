@@ -3,7 +3,7 @@
 The picture is folded into channels first (`fold` pixels a side become one), so that the full resolution,
 where a picture has most pixels and least meaning, costs one convolution. Each further level halves the
 side. What the way down saw last at each level is joined to the way up by one 1×1 convolution, and only the
-middle attends. Skips from every block into wide blocks, and attention along both ways, cost a processor twice
+middle attends, to itself and to the words of a sentence. Skips from every block into wide blocks, and attention along both ways, cost a processor twice
 the time for each step and gain less than the steps that this time buys (docs/speed.md).
 """
 
@@ -20,18 +20,34 @@ from sfumato.nets.embedding import LevelEmbedding
 
 
 class Stage(nn.Module):
-    """The residual blocks of one level, one way, and a look at the words, if there are any to be told."""
+    """The residual blocks of one level, one way."""
 
-    def __init__(self, width: int, blocks: int, embedding: int, words: int) -> None:
+    def __init__(self, width: int, blocks: int, embedding: int) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(ResidualBlock(width, width, embedding) for _ in range(blocks))
-        self.look = WordAttention(width, words) if words else None
 
-    def forward(self, h: Tensor, embedding: Tensor, words: Words | None) -> Tensor:
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
         """Map (B, width, H, W) to the same shape."""
         for block in self.blocks:
             h = block(h, embedding)
-        return h if self.look is None or words is None else self.look(h, words)
+        return h
+
+
+class Middle(nn.Module):
+    """What happens where the picture is smallest: its pixels look at the words, at each other, and again."""
+
+    def __init__(self, width: int, embedding: int, attention: bool, words: int) -> None:
+        super().__init__()
+        self.looks = nn.ModuleList(WordAttention(width, words) for _ in range(2 if words else 0))
+        self.block = ResidualBlock(width, width, embedding)
+        self.attention = Attention(width) if attention else nn.Identity()
+
+    def forward(self, h: Tensor, embedding: Tensor, words: Words | None) -> Tensor:
+        """Map (B, width, H, W) to the same shape."""
+        if words is None:
+            return self.attention(self.block(h, embedding))
+        before, after = self.looks
+        return after(self.attention(self.block(before(h, words), embedding)), words)
 
 
 class UNet(nn.Module):
@@ -59,13 +75,12 @@ class UNet(nn.Module):
         self.level = LevelEmbedding(embedding)
         self.told = Told(conditions or {}, embedding)
         self.stem = nn.Conv2d((channels + self.told.channels) * fold**2, widths[0], 3, padding=1)
-        steps, words = list(pairwise(widths)), self.told.words
-        self.down = nn.ModuleList(Stage(width, blocks, embedding, words) for width in widths)
+        steps = list(pairwise(widths))
+        self.down = nn.ModuleList(Stage(width, blocks, embedding) for width in widths)
         self.shrink = nn.ModuleList(nn.Conv2d(4 * fine, coarse, 1) for fine, coarse in steps)
-        self.middle = ResidualBlock(widths[-1], widths[-1], embedding)
-        self.attention = Attention(widths[-1]) if attention else nn.Identity()
+        self.middle = Middle(widths[-1], embedding, attention, self.told.words)
         self.join = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in reversed(widths))
-        self.up = nn.ModuleList(Stage(width, blocks, embedding, words) for width in reversed(widths))
+        self.up = nn.ModuleList(Stage(width, blocks, embedding) for width in reversed(widths))
         self.grow = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in reversed(steps))
         self.norm = ChannelNorm()
         self.head = zeroed(nn.Conv2d(widths[0], outputs * channels * fold**2, 3, padding=1))
@@ -76,9 +91,8 @@ class UNet(nn.Module):
         said = self.told(self.level(level), condition)
         embedding = F.silu(said.whole)
         shown = self._padded(self.told.shown_beside(x, condition))
-        h, skips = self._down(self.stem(F.pixel_unshuffle(shown, self.fold)), embedding, said.words)
-        h = self.attention(self.middle(h, embedding))
-        h = self._up(h, skips, embedding, said.words)
+        h, skips = self._down(self.stem(F.pixel_unshuffle(shown, self.fold)), embedding)
+        h = self._up(self.middle(h, embedding, said.words), skips, embedding)
         h = F.pixel_shuffle(self.head(F.silu(self.norm(h))), self.fold)
         return h[:, :, :height, :width]
 
@@ -88,20 +102,20 @@ class UNet(nn.Module):
             x = F.pad(x, (0, right, 0, bottom), mode="replicate")
         return x.contiguous(memory_format=torch.channels_last)
 
-    def _down(self, h: Tensor, embedding: Tensor, words: Words | None) -> tuple[Tensor, list[Tensor]]:
+    def _down(self, h: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
         skips = []
         for depth, stage in enumerate(self.down):
             if depth:
                 h = self.shrink[depth - 1](F.pixel_unshuffle(h, 2))
-            h = stage(h, embedding, words)
+            h = stage(h, embedding)
             skips.append(h)
         return h, skips
 
-    def _up(self, h: Tensor, skips: list[Tensor], embedding: Tensor, words: Words | None) -> Tensor:
+    def _up(self, h: Tensor, skips: list[Tensor], embedding: Tensor) -> Tensor:
         for place, stage in enumerate(self.up):
             if place:
                 h = F.pixel_shuffle(self.grow[place - 1](h), 2)
-            h = stage(self.join[place](torch.cat([h, skips.pop()], 1)), embedding, words)
+            h = stage(self.join[place](torch.cat([h, skips.pop()], 1)), embedding)
         return h
 
 
