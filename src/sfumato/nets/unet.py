@@ -3,8 +3,9 @@
 The picture is folded into channels first (`fold` pixels a side become one), so that the full resolution,
 where a picture has most pixels and least meaning, costs one convolution. Each further level halves the
 side. What the way down saw last at each level is joined to the way up by one 1×1 convolution, and only the
-middle attends, to itself and to the words of a sentence. Skips from every block into wide blocks, and attention along both ways, cost a processor twice
-the time for each step and gain less than the steps that this time buys (docs/speed.md).
+middle attends, to itself and to the words of a sentence. Skips from every block into wide blocks, and
+attention along both ways, cost a processor twice the time for each step and gain less than the steps that
+this time buys (docs/speed.md).
 """
 
 from itertools import pairwise
