@@ -25,6 +25,7 @@ import sfumato
 from sfumato.app.pictures import pairs, picture
 from sfumato.data import Dataset, load_data
 from sfumato.metrics import nearest
+from sfumato.metrics.neighbours import memorisation
 from sfumato.metrics.retrieval import Retrieval, dealt, retrieval
 from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.run import Run
@@ -103,9 +104,11 @@ def main() -> None:
         for result in found(clip, pictures, captions)
         for name, value in result.rows()
     ]
-    limit = near(real, data).quantile(0.05)
+    copied = memorisation(made, data, seed=0)
+    ratio = "unknown" if copied.ratio is None else f"{copied.ratio:.2f}"
     lines.append(
-        f"- nearer to a training picture than 95 % of held-out ones: {near_share(made, data, limit)}"
+        f"- distance to the nearest training picture, over that of held-out pictures: {ratio}; exact copies: "
+        f"{copied.copies} of {len(copied.indices)}"
     )
     name = f"emoji-{date.today().isoformat()}"
     show(cascade, made, data, args.out / name)

@@ -97,6 +97,22 @@ def retrieval(pictures: Tensor, texts: Tensor, among: Sequence[Tensor], k: int =
     return Retrieval(float(answers[0].mean()), float(answers[1].mean()), k, len(right), len(answers[0]))
 
 
+def dealt(captions: Sequence[str], n: int = CANDIDATES, seed: int = 0) -> list[Tensor]:
+    """Share examples out five times: the places of each group of `n`, fewer where there are fewer captions.
+
+    Raises DataError where there are none.
+    """
+    most = min(n, len(set(captions)))
+    deals = [groups(captions, most, generator(seed, "retrieval", time)) for time in range(TIMES)]
+    return [places for deal in deals for places in deal]
+
+
+def texts_of(encode_text: EncodeText, captions: Sequence[str]) -> Tensor:
+    """Return the codes of sentences, found a chunk at a time: (N, D)."""
+    chunks = [captions[start : start + CHUNK] for start in range(0, len(captions), CHUNK)]
+    return torch.cat([torch.as_tensor(encode_text(chunk)) for chunk in chunks])
+
+
 def retrieval_of(
     encode: Encode, encode_text: EncodeText, split: Split, k: int = 1, n: int = CANDIDATES, seed: int = 0
 ) -> Retrieval:
@@ -105,8 +121,5 @@ def retrieval_of(
     n: candidates, fewer where there are fewer captions. Raises DataError for a split without captions.
     """
     captions = split.captions or ()
-    most = min(n, len(set(captions)))
-    dealt = [groups(captions, most, generator(seed, "retrieval", time)) for time in range(TIMES)]
-    chunks = [captions[start : start + CHUNK] for start in range(0, len(captions), CHUNK)]
-    texts = torch.cat([encode_text(chunk) for chunk in chunks])
-    return retrieval(embeddings(encode, split), texts, [places for deal in dealt for places in deal], k)
+    among = dealt(captions, n, seed)
+    return retrieval(embeddings(encode, split), texts_of(encode_text, captions), among, k)

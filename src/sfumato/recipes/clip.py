@@ -9,4 +9,4 @@ from sfumato.recipes.facts import Facts
 def recipe(facts: Facts) -> dict[str, object]:
     """Return the family and how it is trained."""
     rate = {"learning_rate": 6e-3} if facts.is_pictures else {}
-    return {"family": "clip", "training": {"batch": 256, **rate}}
+    return {"family": "clip", "conditions": facts.captions(), "training": {"batch": 256, **rate}}

@@ -98,11 +98,15 @@ class Facts:
         """Return the condition that an example's label is, where the data has labels."""
         return {"label": {"name": "label", "classes": self.data.classes}} if self.data.classes else {}
 
+    def captions(self) -> dict[str, object]:
+        """Return the condition that an example's caption is, where the data has captions."""
+        return {"text": self.text} if self.text else {}
+
     def conditions(self) -> dict[str, object]:
         """Return all that is known of an example and a diffusion model can be told."""
         known = self.data.attributes
         attributes = {"attributes": {"name": "attributes", "names": known}} if known else {}
-        return {**self.labels(), **attributes, **({"text": self.text} if self.text else {})}
+        return {**self.labels(), **attributes, **self.captions()}
 
     def common(self) -> dict[str, object]:
         """Return the parts of a configuration that do not depend on the recipe."""

@@ -24,15 +24,17 @@ from torch import Tensor
 from sfumato.condition import Condition
 from sfumato.data.dataset import Split
 from sfumato.errors import ConfigError, RunError
+from sfumato.families.agreements import TextEncoder
 from sfumato.families.diffusion import Guide
 from sfumato.nets.conditions import ATTRIBUTES, TEXT
 from sfumato.nets.embedding import LABEL
 from sfumato.runs.agreements import SamplingWish
 from sfumato.runs.conditions.build import Conditions, Wishes
+from sfumato.runs.conditions.text import TextReader, open_tokenizer
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.diffusion_model import DiffusionModel
 from sfumato.runs.latent import open_scaling
-from sfumato.runs.model import build_model, codes, decoded
+from sfumato.runs.model import build_model, codes, decoded, text_codes
 from sfumato.runs.sampling import Chunk, Request, walk
 from sfumato.train.averaging import load_average
 from sfumato.train.budget import Done
@@ -118,6 +120,15 @@ class Run:
         return self.config.data.shape
 
     @property
+    def sentences(self) -> TextReader:
+        """What reads sentences for `encode_text`; raise ConfigError for a model that knows none by a code."""
+        if not isinstance(self.family, TextEncoder):
+            raise ConfigError(
+                f"{self.folder} is {self.model.called}, which has no codes of sentences: use a run of 'clip'."
+            )
+        return TextReader(open_tokenizer(self.folder))
+
+    @property
     def history(self) -> list[dict[str, float]]:
         """The rows of the log."""
         return read_history(self.folder / LOG)
@@ -148,7 +159,7 @@ class Run:
         chosen = {name: value for name, value in options.items() if value is not None}
         sampling = self.model.sampling(SamplingWish(self.folder, self.done.steps, guides, known, chosen))
         given = {LABEL: labels, TEXT: prompts, ATTRIBUTES: attributes, **(conditions or {})}
-        asked = {name: values for name, values in given.items() if values}
+        asked = {name: values for name, values in given.items() if values is not None and len(values)}
         wishes = Wishes(asked, {TEXT: negative} if negative else {}, like)
         texts = prompts or (like.captions if like and TEXT in self.conditions.readers else ()) or ()
         shown = tuple(texts[place % len(texts)] for place in range(n)) if texts else ()
@@ -191,6 +202,16 @@ class Run:
             values,
             labels,
         )
+
+    def encode_text(self, prompts: Sequence[str]) -> np.ndarray:
+        """Return the codes of sentences, in the space of those of examples: float32 (N, D).
+
+        Raises ConfigError for a model that has none, and for a sentence of which it knows no word.
+        """
+        rows = self.sentences.asked(prompts, len(prompts))
+        if rows is None:
+            raise ConfigError("there is no sentence to encode: give at least one.")
+        return self._in_chunks(lambda part, said: text_codes(self.model, part.to(self.device)), rows, None)
 
     def decode(self, latents: np.ndarray | Tensor, labels: Tensor | None = None) -> np.ndarray:
         """Return what codes (N, *latent) stand for, as the data is.
