@@ -38,8 +38,8 @@ def score_codes(run: Run, source: str | None, n: int, as_json: bool) -> list[Row
         progress.update(task, total=1, completed=1)
     if not rows:
         raise ConfigError(
-            f"{dataset.name} has neither labels nor captions to ask the codes of {run.folder} for, and nothing "
-            "leads back from them: give data that has, with --data."
+            f"{dataset.name} has neither labels nor captions to ask the codes of {run.folder} for, and "
+            "nothing leads back from them: give data that has, with --data."
         )
     told = {
         "run": str(run.folder),
