@@ -3,14 +3,16 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+import sfumato
 from helpers import call
 from sfumato.data import load_data
 from sfumato.data.celeba import parse_attributes, parse_partition
 from sfumato.data.summary import describe
-from sfumato.errors import DataError
+from sfumato.errors import ConfigError, DataError
 from sfumato.recipes.facts import data_config
 
 # The header of list_attr_celeba.txt, as it stands there.
@@ -192,3 +194,25 @@ def test_selecting_keeps_what_belongs_to_each(celeba):
     some = train.select(torch.tensor([4, 1]))
     assert torch.equal(some.batch(torch.arange(2))[0], train.batch(torch.tensor([4, 1]))[0])
     assert some.attributes.tolist() == [flags(5), flags(2)]
+
+
+SMALL_RUN = ("network.widths=[16]", "network.fold=2", "training.batch=4", "training.learning_rate=0.003")
+
+
+def test_all_forty_are_told_and_can_be_asked_for(celeba, tmp_path):
+    words = ["train", celeba, "--size", "16", "--budget", "20steps", "--out", tmp_path / "run"]
+    assert call(*words, *(word for setting in SMALL_RUN for word in ("--set", setting))) == 0
+    run = sfumato.open_run(tmp_path / "run")
+    assert run.config.conditions["attributes"]["names"] == tuple(FORTY)
+    plain, smiling = run.sample(2), run.sample(2, attributes=["Smiling, not Male"])
+    assert not np.array_equal(plain, smiling)
+    assert np.array_equal(smiling, run.sample(2, attributes=["smiling,not male"]))
+    told = run.request(1, attributes=["Smiling, not Male"]).condition
+    row = dict(zip(FORTY, told.values["attributes"][0].tolist(), strict=True))
+    assert {name: value for name, value in row.items() if value} == {"Smiling": 1.0, "Male": -1.0}
+    with pytest.raises(ConfigError, match="no attribute 'Smilling': did you mean 'Smiling'"):
+        run.sample(1, attributes=["Smilling"])
+    grid = tmp_path / "faces.png"
+    asked = ["-n", "4", "--attributes", "Bald", "--guidance", "3"]
+    assert call("sample", tmp_path / "run", *asked, "--out", grid) == 0
+    assert grid.is_file()

@@ -20,6 +20,7 @@ from sfumato.families.agreements import Autoencoder
 from sfumato.files import write_whole
 from sfumato.metrics.probe import Encode, probe, raw
 from sfumato.runs.model import build_model, codes
+from sfumato.runs.rebuilding import rebuilt
 from sfumato.runs.run import REPORT, Run
 
 Row = tuple[str, str]
@@ -37,8 +38,8 @@ def score_codes(run: Run, source: str | None, n: int, as_json: bool) -> list[Row
         progress.update(task, total=1, completed=1)
     if not rows:
         raise ConfigError(
-            f"{dataset.name} has no labels or captions to ask the codes of {run.folder} for, and nothing "
-            "leads back from them: give data that has, with --data."
+            f"{dataset.name} has neither labels nor captions to ask the codes of {run.folder} for, and "
+            "nothing leads back from them: give data that has, with --data."
         )
     told = {
         "run": str(run.folder),
@@ -83,5 +84,4 @@ def _rebuilt(run: Run, dataset: Dataset, n: int) -> list[Row]:
         return []
     split = dataset.held_out if len(dataset.held_out) else dataset.train
     examples, labels = split.batch(torch.arange(min(n, len(split))))
-    said = labels if run.classes else None
-    return errors(examples.numpy(), run.decode(run.encode(examples, said), said))
+    return errors(examples.numpy(), rebuilt(run, examples, labels)[1])

@@ -7,6 +7,7 @@ from typing import Any
 from sfumato.diffusion.guidance import OFF
 from sfumato.errors import ConfigError
 from sfumato.families.diffusion import Guide
+from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.guides import classifier_guide, inpaint_guide, weaker_guide
 from sfumato.runs.run import Run
 from sfumato.runs.sampling import Request
@@ -44,7 +45,7 @@ class Guidances:
     inpaint: Path | None = None
     mask: Path | None = None
 
-    def request(self, run: Run, n: int, labels: list[str] | None, seed: int, **how: Any) -> Request:
+    def request(self, run: Run | Cascade, n: int, labels: list[str] | None, seed: int, **how: Any) -> Request:
         """Describe what to sample of `run`; raise ConfigError for half a wish, and for one without effect.
 
         how: `sampler`, `grid`, `steps` and `threshold`, `prompts`, `negative` and `like`, as for
@@ -52,7 +53,8 @@ class Guidances:
         """
         weight = None if self.weight is None else weights_of(self.weight)
         how |= {"guidance": weight, "guidance_interval": self.interval}
-        request = run.request(n, labels, seed, self.guides(run), self.known(run), **how)
+        guiding, known = self._of(run)
+        request = run.request(n, labels, seed, guides=guiding, known=known, **how)
         if self.interval is not None and request.options.guidance == OFF and not self.classifier:
             useful = "add --guidance W with a W other than 1, or --classifier-guidance W."
             if not run.conditions.readers:
@@ -63,6 +65,13 @@ class Guidances:
                 "--negative is what guidance leads away from, and there is none: add --guidance 3."
             )
         return request
+
+    def _of(self, run: Run | Cascade) -> tuple[list[Guide], list[Guide]]:
+        """Return the guides of a run, or of the first stage of a cascade, which alone has room for them."""
+        if isinstance(run, Run):
+            return self.guides(run), self.known(run)
+        first = run.stages[0]
+        return self.guides(first), self.known(first)
 
     def told(self) -> dict[str, Any]:
         """Return what guides a run besides its labels, ready for JSON; None where nothing does."""

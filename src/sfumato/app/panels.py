@@ -9,6 +9,7 @@ from sfumato.app.report.content import Figure
 from sfumato.data import Dataset
 from sfumato.families.agreements import Autoencoder, Encoder, Generator
 from sfumato.metrics import nearest
+from sfumato.runs.rebuilding import rebuilt
 from sfumato.runs.run import Run
 
 SHOWN, COMPARED = 60, 20
@@ -30,6 +31,18 @@ def panels(run: Run, dataset: Dataset) -> tuple[list[Figure], list[Figure]]:
 def can_draw(shape: tuple[int, ...]) -> bool:
     """Return whether examples of `shape` can be drawn: pictures, and points in the plane."""
     return len(shape) == 3 or shape == (2,)
+
+
+def rows_of(originals: np.ndarray, seen: np.ndarray, made: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return what is to be shown one above the other: what was seen stands out only where it is different."""
+    return (originals, made) if np.array_equal(originals, seen) else (originals, seen, made)
+
+
+def said_of_rows(originals: np.ndarray, seen: np.ndarray) -> str:
+    """Return what the rows, or of points the colours, are."""
+    between = "" if np.array_equal(originals, seen) else "what the encoder was shown of it, "
+    first = "what was" if originals.ndim == 4 else "in grey what was"
+    return f"{first}, {between if originals.ndim == 4 else ''}and what is rebuilt"
 
 
 def _samples(run: Run, dataset: Dataset) -> tuple[list[Figure], list[Figure]]:
@@ -75,7 +88,6 @@ def _neighbours(samples: np.ndarray, dataset: Dataset) -> Figure:
 def _reconstructions(run: Run, dataset: Dataset) -> Figure:
     unseen = dataset.held_out if len(dataset.held_out) else dataset.train
     examples, labels = unseen.batch(torch.arange(min(COMPARED, len(unseen))))
-    said = labels if run.classes else None
-    seen = run.decode(run.encode(examples, said), said)
-    caption = "Above, examples that were held out; below each, what is left of it once encoded and decoded."
-    return Figure("reconstructions", "What a code keeps", pairs(examples.numpy(), seen), caption)
+    originals, (seen, made) = examples.numpy(), rebuilt(run, examples, labels)
+    text = f"Examples that were held out, one below the other: {said_of_rows(originals, seen)}."
+    return Figure("reconstructions", "What a code keeps", pairs(*rows_of(originals, seen, made)), text)

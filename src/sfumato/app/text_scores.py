@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from sfumato.data import Dataset
@@ -32,6 +33,18 @@ def found_by_words(run: Run, dataset: Dataset) -> list[Row]:
         return text_codes(run.model, tokenizer.encode(said).to(run.device)).cpu()
 
     return matched(run.encode, texts_of(encode_text, split.captions), split)
+
+
+def followed(clip: Run, samples: Tensor, prompts: Sequence[str]) -> list[Row]:
+    """Return how often a picture's prompt is found by a CLIP among 100 others, and a prompt's picture.
+
+    samples: (N, C, H, W) as the data is; prompts: N. Raises ConfigError for a run that is no CLIP, or one of
+    other pictures.
+    """
+    codes, texts = (
+        torch.from_numpy(found) for found in (clip.encode(samples), clip.encode_text(list(prompts)))
+    )
+    return [row for k in NEAREST for row in retrieval(codes, texts, dealt(prompts), k).rows()]
 
 
 def matched(encode: Encode, texts: Tensor, split: Split) -> list[Row]:

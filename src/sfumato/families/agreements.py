@@ -181,6 +181,23 @@ class Autoencoder(Encoder, Protocol):
 
 
 @runtime_checkable
+class Restorer(Protocol):
+    """An autoencoder that may be shown less than the example in training, and is asked for all of it."""
+
+    def draw(self, rows: int, shape: tuple[int, ...], generator: torch.Generator) -> Draws:
+        """Draw what is taken away from each example."""
+        ...
+
+    def shown(self, x: Tensor, draws: Draws) -> Tensor:
+        """Return what the encoder is shown of x: (B, ...)."""
+        ...
+
+    def restored(self, x: Tensor, draws: Draws) -> Tensor:
+        """Return what is made of that, where nothing that was shown whole is put in question: (B, ...)."""
+        ...
+
+
+@runtime_checkable
 class Measured(Protocol):
     """A family that can say more of itself than its loss."""
 

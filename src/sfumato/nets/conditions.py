@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from sfumato.condition import Condition
 from sfumato.nets.text import PADDING, TextTransformer, Words
 
-PICTURE, TEXT = "picture", "text"
+ATTRIBUTES, PICTURE, TEXT = "attributes", "picture", "text"
 
 
 class Said(NamedTuple):
@@ -173,8 +173,9 @@ class Told(nn.Module):
     def __init__(self, kinds: Kinds, width: int) -> None:
         super().__init__()
         self.width = width
-        self.channels = sum(kind.channels for kind in kinds.values())
         self.words = max((kind.words for kind in kinds.values()), default=0)
+        self.pictured = sum(kind.channels for kind in kinds.values())
+        self.channels = self.pictured + (2 if self.words else 0)
         self.readers = nn.ModuleDict({name: kind.reader(name, width) for name, kind in kinds.items()})
 
     def forward(self, level: Tensor, condition: Condition | None) -> Said:
@@ -187,11 +188,23 @@ class Told(nn.Module):
         return Said(whole, words)
 
     def shown_beside(self, x: Tensor, condition: Condition | None) -> Tensor:
-        """Return x: (B, C, H, W) with the channels of a picture condition, brought to its size, behind it."""
-        if not self.channels:
-            return x
+        """Return x: (B, C, H, W) with the channels that are shown behind it.
+
+        They are those of a picture condition, brought to its size, and where there are words, each pixel's
+        place: sentences speak of left and right, and convolutions cannot tell (Liu et al. 2018, "CoordConv").
+        """
+        if self.pictured:
+            x = torch.cat([x, self._picture(x, condition)], 1)
+        return torch.cat([x, places_like(x)], 1) if self.words else x
+
+    def _picture(self, x: Tensor, condition: Condition | None) -> Tensor:
         if condition is None or PICTURE not in condition.values:
-            return torch.cat([x, x.new_zeros(len(x), self.channels, *x.shape[2:])], 1)
+            return x.new_zeros(len(x), self.pictured, *x.shape[2:])
         beside = F.interpolate(condition.values[PICTURE].to(x.dtype), x.shape[2:], mode="bilinear")
-        hidden = condition.dropped[PICTURE][:, None, None, None]
-        return torch.cat([x, beside.masked_fill(hidden, 0.0)], 1)
+        return beside.masked_fill(condition.dropped[PICTURE][:, None, None, None], 0.0)
+
+
+def places_like(x: Tensor) -> Tensor:
+    """Return the place of each pixel of x: (B, C, H, W), across and down, in [−1, 1]: (B, 2, H, W)."""
+    down, across = (torch.linspace(-1, 1, side, device=x.device, dtype=x.dtype) for side in x.shape[2:])
+    return torch.stack(torch.meshgrid(across, down, indexing="xy")).expand(len(x), -1, -1, -1)

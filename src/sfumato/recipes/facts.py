@@ -110,7 +110,11 @@ class Facts:
         Where that is its embedding, nothing else: what an embedding has understood, a sentence or a label
         beside it could only contradict.
         """
-        return {"embedding": self.embedding} if self.embedding else {**self.labels(), **self.captions()}
+        if self.embedding:
+            return {"embedding": self.embedding}
+        known = self.data.attributes
+        attributes = {"attributes": {"name": "attributes", "names": known}} if known else {}
+        return {**self.labels(), **attributes, **self.captions()}
 
     def common(self) -> dict[str, object]:
         """Return the parts of a configuration that do not depend on the recipe."""

@@ -24,6 +24,7 @@ from sfumato.families.agreements import Autoencoder, Batch, Generator
 from sfumato.files import sweep, write_whole
 from sfumato.nets.conditions import TEXT
 from sfumato.runs.agreements import SamplingWish
+from sfumato.runs.cascade.config import is_cascade
 from sfumato.runs.conditions.build import NOTHING, Conditions, Wishes
 from sfumato.runs.conditions.embedding import ENCODER
 from sfumato.runs.conditions.text import keep_tokenizer
@@ -266,7 +267,7 @@ def begin_training(
 
 def refuse_taken(folder: Path) -> None:
     """Raise RunError for a folder that holds a run."""
-    if (folder / CONFIG).exists():
+    if (folder / CONFIG).exists() or is_cascade(folder):
         raise RunError(
             f"{folder} holds a run already: add --resume to go on with it, or choose another --out."
         )

@@ -91,6 +91,14 @@ Prompts = Annotated[
         "--prompt", metavar="TEXT", help="What to draw, for a model trained on captions; repeat to cycle."
     ),
 ]
+Attributes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attributes",
+        metavar="A",
+        help='Such as "Smiling, not Male", for data with them; repeat to cycle.',
+    ),
+]
 Negative = Annotated[
     list[str] | None,
     typer.Option("--negative", metavar="TEXT", help="What guidance is to lead away from; repeat to cycle."),

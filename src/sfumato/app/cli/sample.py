@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from sfumato.app.cli.options import (
+    Attributes,
     ClassifierGuidance,
     GridName,
     Guidance,
@@ -32,6 +33,7 @@ def sample(
     labels: Labels = None,
     prompt: Prompts = None,
     negative: Negative = None,
+    attributes: Attributes = None,
     guidance: Guidance = None,
     guidance_interval: GuidanceInterval = None,
     classifier_guidance: ClassifierGuidance = None,
@@ -56,11 +58,12 @@ def sample(
     from sfumato.app.guiding import Guidances
     from sfumato.app.sampling import sample_to, tell_lost
     from sfumato.runs.fitting import accelerator
-    from sfumato.runs.run import Run
+    from sfumato.runs.opening import open_folder
 
-    opened = Run.open(run, accelerator().device)
+    opened = open_folder(run, accelerator().device)
     wish = Guidances(guidance, guidance_interval, classifier_guidance, weaker, weaker_guidance, inpaint, mask)
     how = {"sampler": sampler, "grid": grid, "steps": steps, "threshold": threshold}
-    request = wish.request(opened, n, labels, seed, prompts=prompt, negative=negative, **how)
+    asked = {"prompts": prompt, "negative": negative, "attributes": attributes}
+    request = wish.request(opened, n, labels, seed, **asked, **how)
     tell_lost(opened, [*(prompt or ()), *(negative or ())])
     sample_to(opened, request, out or run / "samples.png")

@@ -72,25 +72,20 @@ def columns_for(count: int, labels: Sequence[int] | np.ndarray | None = None) ->
     return max(1, math.ceil(math.sqrt(count)))
 
 
-def pairs(samples: np.ndarray, neighbours: np.ndarray, columns: int = 10) -> Image.Image:
-    """Show samples and, under each, its nearest neighbour among the training images.
+def pairs(samples: np.ndarray, *below: np.ndarray, columns: int = 10) -> Image.Image:
+    """Show samples and, under each, what belongs to it, such as its nearest neighbour in training.
 
-    samples, neighbours: uint8 (N, C, H, W) of one shape; columns: pairs a row, the next ones go below.
-    Raises DataError where the two do not match.
+    samples and each of `below`: uint8 (N, C, H, W) of one shape; columns: samples a row, the next ones go
+    below. Raises DataError where shapes do not match.
     """
-    samples, neighbours = checked(samples), checked(neighbours)
-    if samples.shape != neighbours.shape:
-        raise DataError(
-            f"Samples of shape {samples.shape} need neighbours of the same shape, not {neighbours.shape}."
-        )
-    starts = range(0, len(samples), columns)
-    blocks = [
-        grid(
-            np.concatenate([samples[i : i + columns], neighbours[i : i + columns]]),
-            len(samples[i : i + columns]),
-        )
-        for i in starts
-    ]
+    rows = [checked(samples), *map(checked, below)]
+    for row in rows:
+        if row.shape != rows[0].shape:
+            raise DataError(
+                f"Samples of shape {rows[0].shape} need neighbours of the same shape, not {row.shape}."
+            )
+    parts = [[row[i : i + columns] for row in rows] for i in range(0, len(samples), columns)]
+    blocks = [grid(np.concatenate(part), len(part[0])) for part in parts]
     return joined(blocks, down=True, gap=4 * GUTTER)
 
 

@@ -12,7 +12,7 @@ from sfumato.condition import Condition
 from sfumato.data.dataset import Split
 from sfumato.errors import ConfigError
 from sfumato.families.conditioning import Conditioning
-from sfumato.nets.conditions import PICTURE, Kinds
+from sfumato.nets.conditions import ATTRIBUTES, PICTURE, Kinds
 from sfumato.nets.embedding import LABEL
 from sfumato.runs.conditions.agreements import ConditionPiece, Lookup, Reader
 from sfumato.runs.config import DiffusionConfig, RunConfig
@@ -45,6 +45,7 @@ def conditioning(config: DiffusionConfig) -> Conditioning:
         names=tuple(name for name in config.conditions if name not in kept),
         picture=None if picture is None else tuple(picture["shape"]),
         noise=0.0 if picture is None else picture["noise"],
+        attributes=len(config.conditions[ATTRIBUTES]["names"]) if ATTRIBUTES in config.conditions else 0,
     )
 
 
@@ -123,6 +124,7 @@ PLAINLY = {
     "label": "this model knows no labels: sample it without --label.",
     "text": "this model was trained without captions: sample it without --prompt.",
     "embedding": "this model is told no embeddings: leave them out, or train one that is by --encoder RUN.",
+    "attributes": "this model was trained without attributes: sample it without --attributes.",
     "picture": "this model makes pictures of its own, not others larger: leave the picture out.",
 }
 
