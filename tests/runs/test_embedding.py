@@ -13,6 +13,7 @@ from sfumato.condition import Condition
 from sfumato.data import load_data
 from sfumato.data.dataset import Split
 from sfumato.errors import ConfigError, RunError
+from sfumato.families.agreements import Batch
 from sfumato.recipes import configure
 from sfumato.runs.conditions.embedding import ENCODER, directions, embedding_spec
 from sfumato.runs.fitting import Training, begin_training
@@ -124,7 +125,7 @@ def test_a_dropped_embedding_is_no_embedding_bit_by_bit(clip: Run, decoder: Run)
     module = decoder.diffusion.family.module
     x, level = torch.zeros(3, 1, 8, 8), torch.zeros(3)
     told = Condition.of(embedding=directions(torch.from_numpy(clip.encode(pictures(3)))))
-    with decoder.model.running() if hasattr(decoder.model, "running") else torch.inference_mode():
+    with torch.inference_mode():
         assert torch.equal(module(x, level, told.drop_all()), module(x, level, None))
     unasked, hidden = decoder.sample(3, seed=4), decoder.sample(3, seed=4, guidance=0.0)
     assert np.array_equal(unasked, hidden)
@@ -191,6 +192,20 @@ def test_a_prior_sees_standardised_codes_and_gives_them_back(clip: Run, prior: R
 def test_a_prior_s_codes_are_what_the_decoder_is_told(clip: Run, prior: Run, decoder: Run) -> None:
     codes = prior.sample(3, prompts=["the digit 3"])
     assert decoder.sample(3, conditions={"embedding": codes}).shape == (3, 1, 8, 8)
+
+
+def test_the_prior_s_loss_is_the_error_of_the_embedding(prior: Run) -> None:
+    family = prior.diffusion.family
+    z = torch.randn(6, 12, generator=torch.Generator().manual_seed(0))
+    draws = family.draw(6, (12,), torch.Generator().manual_seed(1))
+    said = Condition.of(text=torch.zeros(6, prior.config.conditions["text"]["length"], dtype=torch.int64))
+    level = family.denoiser.schedule.level(draws["t"])
+    alpha, sigma = (part.float()[:, None] for part in (level.alpha, level.sigma))
+    with torch.no_grad():
+        estimate = family.denoiser.estimate(alpha * z + sigma * draws["eps"], draws["t"], said).x0
+        loss = family.loss(Batch(z, said), draws)
+    # The same network twice in float32, and a mean of its squares.
+    torch.testing.assert_close(loss.float(), (estimate - z).square().mean(1), atol=1e-4, rtol=1e-4)
 
 
 def refused(action: Any, match: str, error: type[Exception] = ConfigError) -> None:

@@ -6,6 +6,7 @@ import torch
 from sfumato.app.embedding_panels import embedding_panels
 from sfumato.app.pictures import film_strip, pairs, picture
 from sfumato.app.report.content import Figure
+from sfumato.app.word_panels import word_panels
 from sfumato.data import Dataset
 from sfumato.families.agreements import Autoencoder, Encoder, Generator
 from sfumato.metrics import nearest
@@ -19,13 +20,13 @@ def panels(run: Run, dataset: Dataset) -> tuple[list[Figure], list[Figure]]:
     """Return the pictures of what it makes, and those to judge it by; none of what cannot be drawn."""
     made: list[Figure] = []
     evidence: list[Figure] = []
-    if isinstance(run.family, Generator):
+    if isinstance(run.family, Generator) and not run.config.makes_codes:
         made, evidence = _samples(run, dataset)
-    if isinstance(run.family, Autoencoder) and dataset.is_pictures:
+    if isinstance(run.family, Autoencoder) and len(run.shape) == 3:
         made.append(_reconstructions(run, dataset))
     elif isinstance(run.family, Encoder):
         made += embedding_panels(run, dataset)
-    return made, evidence
+    return made + word_panels(run, dataset), evidence
 
 
 def can_draw(shape: tuple[int, ...]) -> bool:

@@ -77,7 +77,9 @@ def _commands(run: Run) -> list[tuple[str, str]]:
     folder, source = run.folder, run.config.data.source
     label = f" --label {run.classes[0]}" if run.classes else ""
     found = []
-    if isinstance(run.family, Generator):
+    if run.config.makes_codes:
+        found += [("Embeddings of sentences", f"sfumato sample {folder} -n 8 --prompt '…' --out codes.npz")]
+    elif isinstance(run.family, Generator):
         found += [
             ("A grid of 100 new samples", f"sfumato sample {folder} -n 100 --out samples.png"),
             ("The way there as a film", f"sfumato sample {folder} -n 25{label} --out film.gif"),
@@ -86,7 +88,7 @@ def _commands(run: Run) -> list[tuple[str, str]]:
     found += [("Scores against the data", f"sfumato evaluate {folder}")]
     if isinstance(run.family, Encoder):
         found += [("Codes of examples", f"sfumato encode {folder} {source} --out codes.npz")]
-    if isinstance(run.family, Autoencoder):
+    if isinstance(run.family, Autoencoder) and not run.config.makes_codes:
         found += [
             ("Examples as it sees them", f"sfumato reconstruct {folder} --out pairs.png"),
             ("From one example to another", f"sfumato interpolate {folder} 0 1 --out path.png"),
@@ -96,7 +98,9 @@ def _commands(run: Run) -> list[tuple[str, str]]:
 
 def _snippet(run: Run) -> str:
     use = "images = run.sample(16, seed=0)  # uint8 (16, C, H, W)"
-    if not isinstance(run.family, Generator):
+    if run.config.makes_codes:
+        use = "codes = run.sample(16, seed=0)  # float32 (16, D)"
+    elif not isinstance(run.family, Generator):
         use = "codes = run.encode(examples)  # uint8 (N, C, H, W) to (N, ...)"
     return f'import sfumato\n\nrun = sfumato.open_run("{run.folder}")\n{use}\n'
 

@@ -30,6 +30,11 @@ def tell_lost(run: Run | Cascade, prompts: list[str]) -> None:
                 console.print(f"[yellow]note:[/] of '{prompt}': {lost}")
 
 
+def default_file(run: Run | Cascade) -> str:
+    """Return the file for samples where none is named: a picture, or an array of what cannot be drawn."""
+    return "samples.npz" if run.config.makes_codes else "samples.png"
+
+
 def sample_to(run: Run | Cascade, request: Request, path: Path) -> None:
     """Sample a request into `path`; nothing half is left if it fails."""
     place = accelerator()

@@ -8,7 +8,7 @@ from torch import Tensor
 from sfumato.data import Dataset
 from sfumato.data.dataset import Split
 from sfumato.families.agreements import TextEncoder
-from sfumato.metrics.probe import Encode, embeddings
+from sfumato.metrics.probe import embeddings
 from sfumato.metrics.retrieval import dealt, retrieval, texts_of
 from sfumato.runs.model import text_codes
 from sfumato.runs.run import Run
@@ -26,13 +26,22 @@ def found_by_words(run: Run, dataset: Dataset) -> list[Row]:
     split = dataset.held_out if len(dataset.held_out) else dataset.train
     if not isinstance(run.family, TextEncoder) or split.captions is None:
         return []
+    pictures, among = embeddings(run.encode, split), dealt(split.captions)
+    texts = captions_read(run, split)
+    return [row for k in NEAREST for row in retrieval(pictures, texts, among, k).rows()]
+
+
+def captions_read(run: Run, split: Split) -> Tensor:
+    """Return the codes of a split's captions by an encoder of sentences: (N, D).
+
+    No word of theirs need be known: such a one finds nothing.
+    """
     tokenizer = run.sentences.tokenizer
 
     def encode_text(said: Sequence[str]) -> Tensor:
-        """Read sentences of which no word need be known: such a one finds nothing."""
         return text_codes(run.model, tokenizer.encode(said).to(run.device)).cpu()
 
-    return matched(run.encode, texts_of(encode_text, split.captions), split)
+    return texts_of(encode_text, split.captions or ())
 
 
 def followed(clip: Run, samples: Tensor, prompts: Sequence[str]) -> list[Row]:
@@ -45,12 +54,3 @@ def followed(clip: Run, samples: Tensor, prompts: Sequence[str]) -> list[Row]:
         torch.from_numpy(found) for found in (clip.encode(samples), clip.encode_text(list(prompts)))
     )
     return [row for k in NEAREST for row in retrieval(codes, texts, dealt(prompts), k).rows()]
-
-
-def matched(encode: Encode, texts: Tensor, split: Split) -> list[Row]:
-    """Return how often codes (N, D) that stand for the captions of a split go with its pictures' codes.
-
-    encode: of the pictures. Each figure stands beside what guessing finds.
-    """
-    pictures, among = embeddings(encode, split), dealt(split.captions or ())
-    return [row for k in NEAREST for row in retrieval(pictures, texts, among, k).rows()]

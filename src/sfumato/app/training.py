@@ -183,7 +183,8 @@ def finish(training: Training) -> Run:
 def next_step(run: Run) -> str:
     """Return what to type next."""
     if isinstance(run.family, Generator):
-        return f"sample   sfumato sample {run.folder} -n 100 --out samples.png"
+        ending = "npz" if run.config.makes_codes else "png"
+        return f"sample   sfumato sample {run.folder} -n 100 --out samples.{ending}"
     if isinstance(run.family, Autoencoder):
         return f"look     sfumato reconstruct {run.folder} --out pairs.png"
     return f"encode   sfumato encode {run.folder} {run.config.data.source} --out codes.npz"

@@ -10,6 +10,7 @@ and the folder is all it takes; the other run may go.
 """
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from sfumato.runs.agreements import Model, device_of
 from sfumato.runs.build import build_scaling
 from sfumato.runs.conditions.text import open_tokenizer
 from sfumato.runs.config import parse_config
-from sfumato.runs.model import build_model, codes, decoded
+from sfumato.runs.model import build_model, codes, decoded, text_codes
 from sfumato.text.tokenizer import Tokenizer
 from sfumato.train.checkpoint import Checkpoint, load, load_into, part, save
 
@@ -43,12 +44,18 @@ class Kept:
     tokenizer: Tokenizer | None = None
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return the codes of examples, as the data is: float32 (B, *latent), where the model is."""
-        return codes(self.model, self.pixels.to_model(x.to(device_of(self.model))), None)
+        """Return the codes of examples, as the data is: float32 (B, *latent), on the CPU."""
+        return codes(self.model, self.pixels.to_model(x.to(device_of(self.model))), None).cpu()
+
+    def encode_text(self, said: Sequence[str]) -> Tensor:
+        """Return the codes of sentences: float32 (B, D), on the CPU; raise ConfigError without words."""
+        if self.tokenizer is None:
+            raise ConfigError(f"this is {self.model.called}, which has no codes of sentences.")
+        return text_codes(self.model, self.tokenizer.encode(said).to(device_of(self.model))).cpu()
 
     def decode(self, z: Tensor) -> Tensor:
         """Return the examples that codes (B, *latent) stand for, as the data is, on the CPU."""
-        return self.pixels.to_data(decoded(self.model, z, None).cpu())
+        return self.pixels.to_data(decoded(self.model, z.to(device_of(self.model)), None).cpu())
 
 
 def check_encodes(run: "Run", dataset: Dataset) -> None:

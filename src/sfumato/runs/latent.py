@@ -25,6 +25,7 @@ from torch import Tensor
 from sfumato.data.dataset import Dataset, Split
 from sfumato.data.scaling import Scaling
 from sfumato.data.store import MemoryStore
+from sfumato.errors import ConfigError
 from sfumato.families.agreements import Autoencoder
 from sfumato.randomness import generator
 from sfumato.runs.agreements import device_of
@@ -55,7 +56,7 @@ class Codes:
 
     def to_model(self, x: Tensor) -> Tensor:
         """Return the standardised codes of examples: float32 (B, *latent)."""
-        z = self.kept.encode(x)
+        z = self.kept.encode(x).to(device_of(self.kept.model))
         return (z - _channels(self.mean, z)) / _channels(self.std, z)
 
     def to_data(self, x: Tensor) -> Tensor:
@@ -63,8 +64,8 @@ class Codes:
         return self.kept.decode(self.codes(x))
 
     def codes(self, x: Tensor) -> Tensor:
-        """Return codes as the autoencoder knows them, of standardised ones: (B, *latent)."""
-        z = x.to(device_of(self.kept.model)).float()
+        """Return codes as the autoencoder knows them, of standardised ones: float32 (B, *latent)."""
+        z = x.float()
         return z * _channels(self.std, z) + _channels(self.mean, z)
 
 
@@ -98,6 +99,13 @@ def latent_config(encoder: "Run", dataset: Dataset) -> LatentConfig:
         std=tuple(flat.std(1).clamp(min=1e-3).tolist()),
         decodes=isinstance(encoder.family, Autoencoder),
     )
+
+
+def encoder_of(run: "Run") -> Kept:
+    """Return the encoder in whose codes a run lives; raise ConfigError where it lives in none."""
+    if not isinstance(run.scaling, Codes):
+        raise ConfigError(f"{run.folder} is a model of the data itself, and lives in no codes.")
+    return run.scaling.kept
 
 
 def open_scaling(config: RunConfig, folder: Path, device: torch.device) -> Scaling:

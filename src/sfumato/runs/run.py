@@ -119,7 +119,7 @@ class Run:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of what it makes: (C, H, W) of pictures, (D,) of vectors."""
-        return self.config.data.shape
+        return self.config.sample_shape
 
     @property
     def sentences(self) -> TextReader:

@@ -91,7 +91,7 @@ class EmbeddingReader:
 
     def of_split(self, split: Split) -> Lookup:
         """Return the codes of examples, all found once, so that each is the same in any batch."""
-        rows = directions(embeddings(lambda x: self.encoder.encode(x).cpu(), split))
+        rows = directions(embeddings(self.encoder.encode, split))
         return lambda places, examples: rows[places]
 
     def asked(self, values: Sequence[Any] | None, n: int) -> Tensor | None:
