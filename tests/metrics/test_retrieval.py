@@ -74,9 +74,9 @@ def test_how_many_others_are_farther_by_hand() -> None:
     assert nearer(asking, answers, "aacd") == 1
     # What lies in one point is no nearer to anything.
     assert nearer(torch.ones(4, 2), torch.ones(4, 2), "abcd") == 0
-    assert nearer(drawn(400, 8), drawn(400, 8, seed=1), [str(n) for n in range(400)]) == pytest.approx(
-        0.5, abs=0.05
-    )
+    # Of what is unrelated half is nearer; over 400 questions chance moves that by 0.29/√400 = 0.014.
+    names = [str(number) for number in range(400)]
+    assert nearer(drawn(400, 8), drawn(400, 8, seed=1), names) == pytest.approx(0.5, abs=0.06)
     with pytest.raises(DataError, match="all captions are equal"):
         nearer(asking, answers, "aaaa")
 
