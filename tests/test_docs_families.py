@@ -16,7 +16,7 @@ from PIL import Image
 
 from helpers import call
 from sfumato.data import load_data
-from sfumato.families.agreements import Autoencoder, DataFacts, Encoder, Generator, Labelled
+from sfumato.families.agreements import Autoencoder, DataFacts, Encoder, Generator, Labelled, TextFacts
 from sfumato.recipes import configure
 from sfumato.runs.model import build_model
 from sfumato.runs.registry import PIECES
@@ -24,7 +24,7 @@ from sfumato.runs.registry import PIECES
 ROOT = Path(__file__).parents[1]
 PAGES = {path.stem: path.read_text() for path in sorted((ROOT / "docs/families").glob("*.md"))}
 every_page = pytest.mark.parametrize("page", PAGES)
-DIGITS = DataFacts((1, 8, 8), 10, (-1.0, 1.0), 0.75)
+DIGITS = DataFacts((1, 8, 8), 10, (-1.0, 1.0), 0.75, TextFacts(vocabulary=20, length=8))
 MOST_BYTES = 150_000
 
 

@@ -34,7 +34,9 @@ def test_a_run_folder_holds_what_it_promises(run: Path) -> None:
     assert json.loads((run / "config.json").read_text())["recipe"] == "images"
     assert list((run / "previews").glob("*.png"))
     rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    assert {"step", "loss", "images_per_second", "learning_rate"} <= rows[1].keys() | rows[0].keys()
+    assert {"step", "loss of denoiser", "images_per_second", "learning_rate"} <= rows[1].keys() | rows[
+        0
+    ].keys()
     assert any("held_out_loss_average" in row for row in rows)
 
 

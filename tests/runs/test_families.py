@@ -2,6 +2,7 @@
 
 import ast
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 import torch
 
 import sfumato
-from sfumato.data import load_data
+from sfumato.data import Dataset, load_data
+from sfumato.data.dataset import Split
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Autoencoder, Encoder, Generator
 from sfumato.recipes import configure
@@ -25,11 +27,26 @@ from sfumato.train.signals import StopRequest
 SMALL = {"width": 16, "latent": 4, "codes": 16}
 """Options that make a family quick, where it has them."""
 DATA = load_data("digits")
+CAPTIONED = ("clip",)
+"""Families that learn from captions, of which the digits have none."""
 every_family = pytest.mark.parametrize("name", [*PIECES["family"], "images"])
 
 
+def said(split: Split) -> Split:
+    """Return the digits with a sentence each."""
+    assert split.labels is not None
+    return replace(split, captions=tuple(f"the digit {DATA.classes[k]}" for k in split.labels.tolist()))
+
+
+SAID = replace(DATA, train=said(DATA.train), held_out=said(DATA.held_out))
+
+
+def data_for(name: str) -> Dataset:
+    return SAID if name in CAPTIONED else DATA
+
+
 def settings(name: str) -> tuple[str, ...]:
-    options = configure(DATA, name).family
+    options = configure(data_for(name), name).family
     small = [f"family.{key}={value}" for key, value in SMALL.items() if key in options]
     if name == "images":
         small = ["network.widths=[16]", "network.fold=1"]
@@ -37,8 +54,9 @@ def settings(name: str) -> tuple[str, ...]:
 
 
 def trained(name: str, folder: Path, steps: int, stop_at: int | None = None, **how: Any) -> Training:
-    config = configure(DATA, name, settings=settings(name), latent=how.get("latent"))
-    training = begin_training(config, DATA, folder, Budget.parse(f"{steps}steps"), how.get("autoencoder"))
+    data = data_for(name)
+    config = configure(data, name, settings=settings(name), latent=how.get("latent"))
+    training = begin_training(config, data, folder, Budget.parse(f"{steps}steps"), how.get("autoencoder"))
     stop = StopRequest()
     for event in training.events(stop):
         if isinstance(event, Stepped) and event.done.steps == stop_at:
@@ -50,7 +68,7 @@ def trained(name: str, folder: Path, steps: int, stop_at: int | None = None, **h
 def test_a_resumed_training_is_the_uninterrupted_one_bit_by_bit(name: str, tmp_path: Path) -> None:
     whole = trained(name, tmp_path / "whole", 4)
     half = trained(name, tmp_path / "half", 4, stop_at=2)
-    again = Training(half.config, DATA, tmp_path / "half", Budget.parse("4steps"))
+    again = Training(half.config, half.dataset, tmp_path / "half", Budget.parse("4steps"))
     again.resume()
     deque(again.events(StopRequest()), maxlen=0)
     expected, found = whole.fit.tensors(), again.fit.tensors()
@@ -148,9 +166,42 @@ def test_what_has_no_codes_is_no_place_to_train_in(tmp_path: Path) -> None:
         latent_config(Run.open(tmp_path / "auto"), load_data("moons"))
 
 
+@pytest.mark.parametrize("name", CAPTIONED)
+def test_what_learns_from_captions_says_that_there_are_none(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="has none: use data that has"):
+        begin_training(configure(DATA, name), DATA, tmp_path / "run", Budget.parse("1steps"), None)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_reads_sentences_as_its_training_did(tmp_path: Path) -> None:
+    training = trained("clip", tmp_path / "run", 3)
+    run = Run.open(tmp_path / "run")
+    sentences = [f"the digit {name}" for name in DATA.classes]
+    codes = run.encode_text(sentences)
+    assert codes.shape == (10, run.encode(DATA.held_out.store.take(torch.arange(2))).shape[1])
+    # What training saw of an example's caption is what the run reads in the same words.
+    seen = training.fit._load(torch.arange(40)).condition
+    assert seen is not None
+    labels = DATA.train.labels
+    assert labels is not None
+    with run.model.running():
+        expected = run.family.encode_text(seen.values["text"]).float().numpy()
+    np.testing.assert_allclose(codes[labels[:40]], expected, atol=0.05)
+    # Lengths of 1, but for what is rounded where codes are computed in eight bits.
+    np.testing.assert_allclose(np.linalg.norm(codes, axis=1), 1, atol=1e-2)
+    with pytest.raises(ConfigError, match="knows no word of 'tyger tyger'"):
+        run.encode_text(["tyger tyger"])
+    with pytest.raises(ConfigError, match="no sentence to encode"):
+        run.encode_text([])
+    trained("vae", tmp_path / "vae", 1)
+    with pytest.raises(ConfigError, match="has no codes of sentences"):
+        Run.open(tmp_path / "vae").encode_text(sentences)
+
+
 def test_the_fit_loop_names_no_family() -> None:
     """Adding a family touches no file of `train`: none of its code speaks of one."""
     names = {family.replace("-", "") for family in PIECES["family"]} | {"diffusion", "denoiser", "critic"}
+    names -= {"clip"}  # what is done to gradients, too
     for path in sorted((Path(sfumato.__file__).parent / "train").glob("*.py")):
         code = ast.parse(path.read_text())
         told = {node.id.lower() for node in ast.walk(code) if isinstance(node, ast.Name)}

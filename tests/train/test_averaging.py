@@ -21,7 +21,7 @@ from sfumato.train.checkpoint import load
 from sfumato.train.events import Ended, HeldOut, Saved, Stepped
 from sfumato.train.signals import StopRequest
 
-PLAYED = Stepped(Done(), 0.0, {"one": 0.0}, 0.0, 0.0)
+PLAYED = Stepped(Done(), 0.0, {"one": 0.0}, 0.0, {"one": 0.0})
 
 
 def shares(gamma: float, updates: int) -> Tensor:

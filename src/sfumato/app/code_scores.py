@@ -12,6 +12,7 @@ import torch
 from sfumato.app.console import bar, console, facts_table, output
 from sfumato.app.reconstructing import errors
 from sfumato.app.reporting import SCORES, write_run_report
+from sfumato.app.text_scores import found_by_words
 from sfumato.app.training import read_data
 from sfumato.data import Dataset
 from sfumato.errors import ConfigError
@@ -33,12 +34,12 @@ def score_codes(run: Run, source: str | None, n: int, as_json: bool) -> list[Row
     dataset = read_data(source or run.config.data.source, run.config.data.reading)
     with bar() as progress:
         task = progress.add_task("scoring codes", total=None)
-        rows = [*_read(run, dataset), *_rebuilt(run, dataset, n)]
+        rows = [*_read(run, dataset), *_rebuilt(run, dataset, n), *found_by_words(run, dataset)]
         progress.update(task, total=1, completed=1)
     if not rows:
         raise ConfigError(
-            f"{dataset.name} has no labels that could be read off the codes of {run.folder}, and nothing "
-            "leads back from them: give labelled data with --data."
+            f"{dataset.name} has neither labels nor captions to ask the codes of {run.folder} for, and "
+            "nothing leads back from them: give data that has, with --data."
         )
     told = {
         "run": str(run.folder),

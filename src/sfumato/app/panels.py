@@ -46,12 +46,13 @@ def said_of_rows(originals: np.ndarray, seen: np.ndarray) -> str:
 
 
 def _samples(run: Run, dataset: Dataset) -> tuple[list[Figure], list[Figure]]:
-    request = run.request(SHOWN if dataset.is_pictures else 2000)
+    unseen = dataset.held_out if len(dataset.held_out) else dataset.train
+    request = run.request(SHOWN if dataset.is_pictures else 2000, like=unseen)
     moments = [chunk.state for chunk in run.walk(request, range(request.n))]
     samples, labels = moments[-1], None if request.labels is None else request.labels.numpy()
     found = []
     if can_draw(dataset.shape):
-        drawn = picture(samples, labels, reference=_reference(dataset))
+        drawn = picture(samples, labels, captions=request.prompts or None, reference=_reference(dataset))
         found.append(Figure("samples", "Samples", drawn, _caption(run, request.n)))
     if can_draw(dataset.shape) and len(moments) > 2:
         caption = (

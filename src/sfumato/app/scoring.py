@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,38 +11,58 @@ import torch
 from sfumato.app.console import bar, console, counted, facts_table, output
 from sfumato.app.guiding import Guidances
 from sfumato.app.reporting import SCORES, write_run_report
+from sfumato.app.text_scores import Row, followed
 from sfumato.app.training import read_data
 from sfumato.data import Dataset
 from sfumato.errors import ConfigError
 from sfumato.files import write_whole
 from sfumato.metrics import Judge, Scores, cost, evaluate, judge_for
+from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.run import CHUNK, REPORT, Run
 from sfumato.runs.sampling import Request
 
 
 def score_run(
-    run: Run, source: str | None, n: int, seed: int, as_json: bool, wish: Guidances, **how: Any
+    run: Run | Cascade,
+    source: str | None,
+    n: int,
+    seed: int,
+    as_json: bool,
+    wish: Guidances,
+    clip: Run | None = None,
+    **how: Any,
 ) -> Scores:
     """Score `n` samples of a run; the result is printed and kept in the run folder.
 
-    wish: what it is guided by; how: `sampler`, `grid`, `steps` and `threshold`, as for `Run.request`. The
-    report gets the scores too, unless they were measured against other data than it speaks of.
+    wish: what it is guided by; clip: who judges whether pictures follow their words; how: `sampler`, `grid`,
+    `steps` and `threshold`, as for `Run.request`. The report gets the scores too, unless they were measured
+    against other data than it speaks of.
     """
     one_process("evaluate")
-    request = wish.request(run, n, None, seed, **how)
+    wish.request(run, n, None, seed, **how)  # refuses what cannot be, before data is read
     dataset = read_data(source or run.config.data.source, run.config.data.reading)
+    unseen = dataset.held_out if len(dataset.held_out) else dataset.train
+    request = wish.request(run, n, None, seed, like=unseen, **how)
     judge = hire_judge(dataset)
     samples = sample_all(run, request)
     asked = request.labels if dataset.classes == run.classes else None
     scores = evaluate(torch.from_numpy(samples), asked, dataset, judge, seed=seed)
-    text = json.dumps({**provenance(run, dataset, request, wish), **scores.to_dict()}, indent=2) + "\n"
+    words = followed(clip, torch.from_numpy(samples), request.prompts) if clip else []
+    kept = {
+        **provenance(run, dataset, request, wish),
+        **scores.to_dict(),
+        **({"words": dict(words)} if words else {}),
+    }
+    text = json.dumps(kept, indent=2) + "\n"
     write_whole(run.folder / SCORES, text.encode())
     if as_json:
         print(text, end="")
     else:
-        show(scores)
-    if dataset.content_hash == run.config.data.content_hash:
-        write_run_report(run, dataset, scores.rows(), scores.warnings)
+        show(scores, words)
+    if isinstance(run, Cascade):
+        console.print(f"kept in {run.folder / SCORES}")
+    elif dataset.content_hash == run.config.data.content_hash:
+        write_run_report(run, dataset, [*scores.rows(), *words], scores.warnings)
         console.print(f"kept in {run.folder / SCORES} and {run.folder / REPORT}")
     else:
         console.print(
@@ -51,21 +72,21 @@ def score_run(
     return scores
 
 
-def provenance(run: Run, dataset: Dataset, request: Request, wish: Guidances) -> dict[str, Any]:
+def provenance(run: Run | Cascade, dataset: Dataset, request: Request, wish: Guidances) -> dict[str, Any]:
     """Return what it takes to repeat the scores: the data, the seeds, and how was sampled."""
     return {
         "run": str(run.folder),
         "data": dataset.source,
         "content_hash": dataset.content_hash,
         "first_seed": request.seed,
-        **run.model.told(request.options),
+        **run.told(request.options),
         **wish.told(),
     }
 
 
-def show(scores: Scores) -> None:
-    """Print the scores as a table, and what to doubt about them."""
-    output.print(facts_table(scores.rows()))
+def show(scores: Scores, words: Sequence[Row] = ()) -> None:
+    """Print the scores as a table, with what a CLIP says of words, and what to doubt about them."""
+    output.print(facts_table([*scores.rows(), *words]))
     for warning in scores.warnings:
         console.print(f"[yellow]warning:[/] {warning}")
 
@@ -86,7 +107,7 @@ def hire_judge(dataset: Dataset) -> Judge:
         return judge_for(dataset, progress=counted(progress, "training the judge"))
 
 
-def sample_all(run: Run, request: Request) -> np.ndarray:
+def sample_all(run: Run | Cascade, request: Request) -> np.ndarray:
     """Sample a request into memory, with a bar: (n, ...)."""
     parts = []
     with bar() as progress:

@@ -3,8 +3,9 @@
 The picture is folded into channels first (`fold` pixels a side become one), so that the full resolution,
 where a picture has most pixels and least meaning, costs one convolution. Each further level halves the
 side. What the way down saw last at each level is joined to the way up by one 1×1 convolution, and only the
-middle attends. Skips from every block into wide blocks, and attention along both ways, cost a processor twice
-the time for each step and gain less than the steps that this time buys (docs/speed.md).
+middle attends, to itself and to the words of a sentence. Skips from every block into wide blocks, and
+attention along both ways, cost a processor twice the time for each step and gain less than the steps that
+this time buys (docs/speed.md).
 """
 
 from itertools import pairwise
@@ -14,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sfumato.condition import Condition
-from sfumato.nets.blocks import Attention, ChannelNorm, ResidualBlock, zeroed
-from sfumato.nets.conditions import Kinds, Told, Words
+from sfumato.nets.blocks import Attention, ChannelNorm, ResidualBlock, WordAttention, Words, zeroed
+from sfumato.nets.conditions import Kinds, Told
 from sfumato.nets.embedding import LevelEmbedding
 
 
@@ -31,6 +32,23 @@ class Stage(nn.Module):
         for block in self.blocks:
             h = block(h, embedding)
         return h
+
+
+class Middle(nn.Module):
+    """What happens where the picture is smallest: its pixels look at the words, at each other, and again."""
+
+    def __init__(self, width: int, embedding: int, attention: bool, words: int) -> None:
+        super().__init__()
+        self.looks = nn.ModuleList(WordAttention(width, words) for _ in range(2 if words else 0))
+        self.block = ResidualBlock(width, width, embedding)
+        self.attention = Attention(width) if attention else nn.Identity()
+
+    def forward(self, h: Tensor, embedding: Tensor, words: Words | None) -> Tensor:
+        """Map (B, width, H, W) to the same shape."""
+        if words is None:
+            return self.attention(self.block(h, embedding))
+        before, after = self.looks
+        return after(self.attention(self.block(before(h, words), embedding)), words)
 
 
 class UNet(nn.Module):
@@ -61,8 +79,7 @@ class UNet(nn.Module):
         steps = list(pairwise(widths))
         self.down = nn.ModuleList(Stage(width, blocks, embedding) for width in widths)
         self.shrink = nn.ModuleList(nn.Conv2d(4 * fine, coarse, 1) for fine, coarse in steps)
-        self.middle = ResidualBlock(widths[-1], widths[-1], embedding)
-        self.attention = Attention(widths[-1], self.told.words) if attention else None
+        self.middle = Middle(widths[-1], embedding, attention, self.told.words)
         self.join = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in reversed(widths))
         self.up = nn.ModuleList(Stage(width, blocks, embedding) for width in reversed(widths))
         self.grow = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in reversed(steps))
@@ -76,8 +93,7 @@ class UNet(nn.Module):
         embedding = F.silu(said.whole)
         shown = self._padded(self.told.shown_beside(x, condition))
         h, skips = self._down(self.stem(F.pixel_unshuffle(shown, self.fold)), embedding)
-        h = self._attend(self.middle(h, embedding), said.words)
-        h = self._up(h, skips, embedding)
+        h = self._up(self.middle(h, embedding, said.words), skips, embedding)
         h = F.pixel_shuffle(self.head(F.silu(self.norm(h))), self.fold)
         return h[:, :, :height, :width]
 
@@ -86,11 +102,6 @@ class UNet(nn.Module):
         if bottom or right:
             x = F.pad(x, (0, right, 0, bottom), mode="replicate")
         return x.contiguous(memory_format=torch.channels_last)
-
-    def _attend(self, h: Tensor, words: Words | None) -> Tensor:
-        if self.attention is None:
-            return h
-        return self.attention(h) if words is None else self.attention(h, words.each, words.present)
 
     def _down(self, h: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
         skips = []

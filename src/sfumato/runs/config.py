@@ -67,7 +67,8 @@ class Closed(BaseModel):
 class DataConfig(Closed):
     """Where the examples come from, how they were read, and what was measured of them.
 
-    std: the standard deviation of the training examples as the model sees them (sigma_data).
+    classes and attributes: names of what is known of examples, () where nothing is; captions: whether each
+    has one; std: the standard deviation of the training examples as the model sees them (sigma_data).
     """
 
     source: str
@@ -79,6 +80,8 @@ class DataConfig(Closed):
     seed: int = Field(0, ge=0)
     shape: tuple[int, ...]
     classes: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+    captions: bool = False
     std: float = Field(gt=0)
     content_hash: str
 

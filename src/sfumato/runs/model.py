@@ -5,7 +5,8 @@ from torch import Tensor
 
 from sfumato.condition import Condition
 from sfumato.errors import ConfigError
-from sfumato.families.agreements import Autoencoder, DataFacts, Encoder
+from sfumato.families.agreements import Autoencoder, DataFacts, Encoder, TextEncoder, TextFacts
+from sfumato.nets.conditions import TEXT
 from sfumato.nets.embedding import LABEL
 from sfumato.runs.agreements import Model
 from sfumato.runs.build import build_diffusion, data_bounds, seeded_weights
@@ -23,14 +24,24 @@ def build_model(config: RunConfig) -> Model:
     if isinstance(config, DiffusionConfig):
         return DiffusionModel(config, build_diffusion(config))
     assert isinstance(config, FamilyConfig)
-    classes = len(config.data.classes) if LABEL in config.conditions else 0
-    facts = DataFacts(config.shape, classes, data_bounds(config), config.data.std)
     with seeded_weights(config.seed, "weights"):
-        family = build("family", config.family, {}).build(facts)
+        family = build("family", config.family, {}).build(_facts(config))
     if len(config.shape) == 3:
         for player in family.players():
             player.module.to(memory_format=torch.channels_last)
     return FamilyModel(config, family)
+
+
+def _facts(config: RunConfig) -> DataFacts:
+    """Return what a family is built for: the examples, and what it is told of them."""
+    said = config.conditions.get(TEXT)
+    return DataFacts(
+        config.shape,
+        classes=len(config.data.classes) if LABEL in config.conditions else 0,
+        bounds=data_bounds(config),
+        std=config.data.std,
+        text=TextFacts(said["vocabulary"], said["length"]) if said else None,
+    )
 
 
 def codes(model: Model, x: Tensor, condition: Condition | None) -> Tensor:
@@ -41,6 +52,17 @@ def codes(model: Model, x: Tensor, condition: Condition | None) -> Tensor:
         )
     with model.running():
         return model.family.encode(x, condition).float()
+
+
+def text_codes(model: Model, tokens: Tensor) -> Tensor:
+    """Return the codes of sentences, rows of tokens (B, L), in the space of those of examples: (B, D).
+
+    Raises ConfigError for a model that knows no sentence by a code.
+    """
+    if not isinstance(model, FamilyModel) or not isinstance(model.family, TextEncoder):
+        raise ConfigError(f"this is {model.called}, which has no codes of sentences: use a run of 'clip'.")
+    with model.running():
+        return model.family.encode_text(tokens).float()
 
 
 def decoded(model: Model, z: Tensor, condition: Condition | None) -> Tensor:

@@ -11,7 +11,9 @@ from sfumato.app.cli.options import Background, Binarise, Channels, HeldOut, Siz
 def data(
     source: Annotated[
         str,
-        typer.Argument(metavar="DATA", help="A built-in name, a folder, a .zip or .tar, an array file."),
+        typer.Argument(
+            metavar="DATA", help="A built-in name, a folder, a .zip or .tar, an array file, or hf:OWNER/NAME."
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help="The contact sheet \\[default: NAME-sheet.png].")] = None,
     size: Size = None,

@@ -1,5 +1,6 @@
 """`sfumato evaluate`: how good a run's samples are."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -35,6 +36,10 @@ def evaluate(
     grid: GridName = None,
     steps: Steps = None,
     seed: Seed = 0,
+    clip: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN2", help="A run of 'clip', which says whether pictures follow their words."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
     """Score samples of RUN against real data, and put the scores into its report.
@@ -49,14 +54,17 @@ def evaluate(
     from sfumato.app.scoring import score_run
     from sfumato.errors import ConfigError
     from sfumato.families.agreements import Generator
+    from sfumato.runs.cascade.cascade import Cascade
+    from sfumato.runs.opening import open_folder
     from sfumato.runs.run import Run
 
-    opened = Run.open(run)
+    opened = open_folder(run)
     wish = Guidances(guidance, guidance_interval, classifier_guidance, weaker, weaker_guidance)
     how = {"sampler": sampler, "grid": grid, "steps": steps, "threshold": threshold}
-    if isinstance(opened.family, Generator):
-        score_run(opened, data, n, seed, as_json, wish, **how)
-    elif wish != Guidances() or any(how.values()):
+    if isinstance(opened, Cascade) or isinstance(opened.family, Generator):
+        judge = None if clip is None else Run.open(clip)
+        score_run(opened, data, n, seed, as_json, wish, judge, **how)
+    elif wish != Guidances() or clip or any(how.values()):
         raise ConfigError(f"{run} samples nothing: leave out the options that say how to sample.")
     else:
         score_codes(opened, data, n, as_json)

@@ -4,9 +4,9 @@ A shape is cut into scan lines. On each it is one interval, whose share of every
 
     covered = [clip(right edge − left end, 0, length) − clip(left edge − left end, 0, length)] / pixel
 
-and the lines of a pixel are averaged. A picture has a power of two times as many lines as pixels, 256 or more
-(but for odd sizes fewer than twice as many), so a picture of 2n pixels has the lines of one of n up to 128:
-averaging its pixels two by two gives the smaller picture, up to the rounding of both to whole numbers.
+taken at the middle of what the shape has of the line; the lines of a pixel are then averaged. There are 2^k
+lines to a pixel, and at least 256 in all, so a picture of 2n pixels has the same lines as one of n (up to
+n = 128): averaging its pixels two by two gives the smaller picture, but for the rounding of both.
 """
 
 import numpy as np
@@ -26,10 +26,11 @@ def coverage(shape: str, x: float, y: float, radius: float, size: int) -> np.nda
     lines = size
     while lines < LEAST_LINES:
         lines *= 2
-    heights = (np.arange(lines) + 0.5) / lines
+    ends = np.clip(np.arange(lines + 1) / lines, y - radius, y + radius)
+    heights = (ends[1:] + ends[:-1]) / 2
     half = radius * SHAPES[shape].half_width((heights - y) / radius)
     edges = np.arange(size + 1) / size
-    before = np.clip(edges - (x - half)[:, None], 0, 2 * half[:, None])
+    before = np.clip(edges - (x - half)[:, None], 0, 2 * half[:, None]) * (np.diff(ends) * lines)[:, None]
     return np.diff(before.reshape(size, lines // size, size + 1).mean(1), axis=1) * size
 
 

@@ -57,9 +57,9 @@ Maker = Callable[[np.random.Generator], Sentence]
 FORMS: dict[str, tuple[float, Maker]] = {
     "plain": (0.05, _plain),
     "sized": (0.05, _sized),
-    "placed": (0.15, _placed),
+    "placed": (0.10, _placed),
     "sized and placed": (0.25, _full),
-    "counted": (0.15, _counted),
+    "counted": (0.20, _counted),
     "related": (0.35, _related),
 }
 """Form -> its share of all sentences, and what makes one."""
