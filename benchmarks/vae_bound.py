@@ -22,7 +22,6 @@ from machine import matrix_rate, versions
 from torch import Tensor
 
 from sfumato.data import load_data
-from sfumato.data.binarise import binarised
 from sfumato.data.dataset import Dataset, Split
 from sfumato.data.scaling import Pixels
 from sfumato.families.agreements import Batch, DataFacts, Design, Trainable
@@ -159,7 +158,7 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
     source = args.data or Path(os.environ["SFUMATO_DATA"]) / "mnist.npz"
-    data = binarised(load_data(source), args.seed)
+    data = load_data(source, seed=args.seed, binarise=True)
     threads = torch.get_num_threads()
     print(f"{data.name}: {len(data.held_out)} test pictures; {versions('torch')}, {threads} threads")
     for name in [args.only] if args.only else DESIGNS:

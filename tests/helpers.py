@@ -46,3 +46,23 @@ def exhaust(training: Training, stop_after: int | None = None) -> None:
     for _ in training.events(stop):
         if stop_after is not None and training.fit.done.steps >= stop_after:
             stop.name = "the test"
+
+
+def captioned_folder(folder: Path, count: int = 48, size: int = 16) -> Path:
+    """Fill a folder with small scenes and a table of their sentences; return it."""
+    import csv
+
+    import numpy as np
+    from PIL import Image
+
+    from sfumato.data.scenes import draw, parse, sentences, stage
+
+    rng = np.random.default_rng(0)
+    with (folder / "metadata.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["file_name", "text"])
+        for place, text in enumerate(sentences("seen", count, 0)):
+            pixels = draw(stage(parse(text), rng), size).transpose(1, 2, 0)
+            Image.fromarray(np.ascontiguousarray(pixels)).save(folder / f"{place}.png")
+            table.writerow([f"{place}.png", text])
+    return folder

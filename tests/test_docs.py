@@ -147,7 +147,8 @@ LECTURES = [
 ]
 OF_DIFFUSION = ("N6789", "R45678", "A567", "H345678", "D12345678")
 BEFORE_DIFFUSION = ("N12345", "R12", "A1234", "H123")
-ROWS = {letter + n for letter, *ns in (*BEFORE_DIFFUSION, *OF_DIFFUSION) for n in ns}
+FROM_WORDS = {"R9", "A8", "R10", "R11", "H10"}
+ROWS = {letter + n for letter, *ns in (*BEFORE_DIFFUSION, *OF_DIFFUSION) for n in ns} | FROM_WORDS
 
 
 def test_every_row_of_the_lectures_is_there() -> None:
@@ -165,3 +166,17 @@ def test_every_name_of_the_lectures_page_is_real(line: list[str]) -> None:
         assert hasattr(importlib.import_module(f"sfumato.{module}"), name)
     file, test = re.findall(r"`([^`]+)`", line[4])[0].split("::")
     assert f"def {test}(" in (DOCS.parent / "tests" / file).read_text()
+
+
+WORDS = (DOCS / "words.md").read_text()
+
+
+@pytest.mark.parametrize("line", re.findall(r"^\| .*::.*\|$", WORDS, re.MULTILINE))
+def test_every_formula_of_the_page_on_words_has_its_code_and_its_test(line: str) -> None:
+    for name in re.findall(r"`([^`]+)`", line):
+        if "::" in name:
+            file, test = name.split("::")
+            assert f"def {test}(" in (DOCS.parent / "tests" / file).read_text()
+        else:
+            module, piece = name.split(":")
+            assert hasattr(importlib.import_module(f"sfumato.{module}"), piece)

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 import os
 import re
 import shlex
@@ -15,14 +16,15 @@ from PIL import Image
 
 from helpers import call
 from sfumato.data import load_data
-from sfumato.families.agreements import Autoencoder, DataFacts, Encoder, Generator, Labelled
+from sfumato.families.agreements import Autoencoder, DataFacts, Encoder, Generator, Labelled, TextFacts
 from sfumato.recipes import configure
+from sfumato.runs.model import build_model
 from sfumato.runs.registry import PIECES
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.stem: path.read_text() for path in sorted((ROOT / "docs/families").glob("*.md"))}
 every_page = pytest.mark.parametrize("page", PAGES)
-DIGITS = DataFacts((1, 8, 8), 10, (-1.0, 1.0), 0.75)
+DIGITS = DataFacts((1, 8, 8), 10, (-1.0, 1.0), 0.75, TextFacts(vocabulary=20, length=8))
 MOST_BYTES = 150_000
 
 
@@ -99,6 +101,25 @@ def test_the_options_are_all_there_with_what_the_recipes_choose(tmp_path: Path) 
         small, large = (configure(load_data(str(source)), name).family for source in ("digits", larger))
         expected = {key: [_written(small[key]), _written(large[key])] for key in small if key != "name"}
         assert said == expected, name
+
+
+def test_codes_are_as_much_smaller_than_pictures_as_the_page_says(tmp_path: Path) -> None:
+    sources = ["digits", tmp_path / "grey.npz", tmp_path / "colour.npz"]
+    for source, shape in zip(sources[1:], [(4, 28, 28), (4, 32, 32, 3)], strict=True):
+        np.savez(source, images=np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+    data = [load_data(str(source)) for source in sources]
+    said = {name: row[1:] for row in rows(PAGES["autoencoders"], "| recipe |") for name in quoted(row[0])}
+    # A code of a codebook is one word, however many numbers stand for it.
+    words = {"vq-vae": lambda shape: shape[1:]}
+    found = {}
+    for name in said:
+        codes = [build_model(configure(one, name)).family.latent_shape for one in data]
+        sizes = [math.prod(words.get(name, tuple)(code)) for code in codes]
+        ratios = [math.prod(one.shape) / size for one, size in zip(data, sizes, strict=True)]
+        found[name] = [f"{ratio:g}" for ratio in ratios]
+        assert min(ratios) >= 4, "a code is smaller than its picture"
+    assert said == found
+    assert len(said) == 6
 
 
 def _written(value: object) -> str:

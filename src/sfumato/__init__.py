@@ -17,6 +17,7 @@ _HOMES = {
     "distill": "sfumato.api",
     "interpolate": "sfumato.api",
     "open_run": "sfumato.api",
+    "open_cascade": "sfumato.api",
     "configure": "sfumato.recipes",
     "register": "sfumato.runs.registry",
     "Condition": "sfumato.condition",

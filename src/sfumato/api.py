@@ -10,6 +10,7 @@ from sfumato.data.dataset import Dataset
 from sfumato.errors import unknown
 from sfumato.families.autoencoders.interpolation import Way, spherical, straight
 from sfumato.recipes import configure
+from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.distilling import begin_distillation
 from sfumato.runs.fitting import Training, begin_training
 from sfumato.runs.latent import latent_config
@@ -73,8 +74,13 @@ def distill(
 
 
 def open_run(folder: str | Path) -> Run:
-    """Open a run folder, ready to be sampled."""
+    """Open a run folder, ready to be sampled; `open_cascade` opens a folder of several."""
     return Run.open(folder)
+
+
+def open_cascade(folder: str | Path) -> Cascade:
+    """Open a folder of several models, ready to be sampled as a run is."""
+    return Cascade(Path(folder))
 
 
 WAYS: dict[str, Way] = {"latent": straight, "spherical": spherical}

@@ -30,3 +30,17 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> ConfigError:
     near = get_close_matches(name, known, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     return ConfigError(f"Unknown {kind} '{name}'.{hint} Choose from: {', '.join(known)}.")
+
+
+def nearest(name: str, choices: Iterable[str], most: int = 3) -> str:
+    """Return the `most` names of `choices` that are most like `name`, whatever their case, for an error.
+
+    Where none is like it, the first few stand for all of them.
+    """
+    known = list(choices)
+    lower = {choice.lower(): choice for choice in known}
+    near = [lower[found] for found in get_close_matches(name.lower(), lower, n=most)]
+    if near:
+        return f"did you mean {' or '.join(repr(choice) for choice in near)}?"
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return f"it is none of {', '.join(repr(choice) for choice in known[:most])}{more}."

@@ -34,7 +34,9 @@ def test_a_run_folder_holds_what_it_promises(run: Path) -> None:
     assert json.loads((run / "config.json").read_text())["recipe"] == "images"
     assert list((run / "previews").glob("*.png"))
     rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    assert {"step", "loss", "images_per_second", "learning_rate"} <= rows[1].keys() | rows[0].keys()
+    assert {"step", "loss of denoiser", "images_per_second", "learning_rate"} <= rows[1].keys() | rows[
+        0
+    ].keys()
     assert any("held_out_loss_average" in row for row in rows)
 
 
@@ -270,6 +272,26 @@ def test_resuming_something_else_is_refused(run: Path, capsys) -> None:  # type:
     assert "used its budget" in refused(capsys, "train", "--resume", "--out", run)
     assert "holds a run already" in refused(capsys, "train", "digits", "--out", run)
     assert (run / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_black_and_white_is_read_alike_by_all_verbs(tmp_path: Path, monkeypatch, capsys) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("SFUMATO_CACHE", str(tmp_path / "cache"))
+    folder, bernoulli = tmp_path / "bw", ("--recipe", "vae", "--set", "family.decoder=bernoulli")
+    small = ("--set", "family.width=16", "--set", "training.batch=16", "--held-out", "0.4")
+    begun = ("train", "digits", "--binarise", *bernoulli, *small, "--out", folder)
+    assert call(*begun, "--budget", "2steps") == 0
+    data = json.loads((folder / "config.json").read_text())["data"]
+    assert (data["binarise"], data["seed"]) == (True, 0)
+    drawn = load_data("digits", held_out=0.4, binarise=True)
+    assert data["content_hash"] == drawn.content_hash != load_data("digits", held_out=0.4).content_hash
+    assert set(drawn.held_out.store.take(torch.arange(50)).unique().tolist()) == {0, 255}
+    assert call("train", "--resume", "--out", folder, "--budget", "3steps") == 0
+    capsys.readouterr()
+    assert call("evaluate", folder, "-n", "100") == 0
+    # Only a run's own data lets scores into its report.
+    assert "report.html" in " ".join(capsys.readouterr().err.split())
+    assert call("reconstruct", folder, "--out", tmp_path / "pairs.png") == 0
+    assert "only grey pictures" in refused(capsys, "train", "moons", "--binarise", "--out", tmp_path / "x")
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a place that even root cannot write")

@@ -17,6 +17,7 @@ from sfumato.app.encoding import decode_to, encode_to
 from sfumato.app.interpolating import interpolate_to
 from sfumato.app.reconstructing import errors, reconstruct_to
 from sfumato.errors import ConfigError, DataError
+from sfumato.runs.rebuilding import rebuilt
 from sfumato.runs.run import Run
 
 SMALL = ("--set=family.latent=16", "--set=training.batch=64", "--budget", "20steps")
@@ -147,6 +148,34 @@ def test_reconstructions_are_drawn_and_measured(run: Run, tmp_path: Path, capsys
     assert "100" in said
     # Two rows of ten pairs each.
     assert Image.open(tmp_path / "pairs.png").size[0] > 600
+
+
+def test_of_a_masked_autoencoder_what_it_was_shown_is_drawn_and_only_the_rest_is_rebuilt(
+    tmp_path: Path, capsys: Any
+) -> None:
+    folder, words = tmp_path / "masked", ("--set=family.width=16", "--budget=2steps")
+    assert call("train", "digits", "--recipe", "masked-autoencoder", "--out", folder, *words) == 0
+    opened, x = Run.open(folder), torch.from_numpy(whole()[0][:300])
+    shown, made = rebuilt(opened, x)
+    seen = shown != 128
+    assert np.array_equal(shown[seen], x.numpy()[seen])
+    assert np.array_equal(made[seen], x.numpy()[seen])
+    # Half of the patches are grey, and few other pixels.
+    assert 0.4 < float((shown == 128).mean()) < 0.55
+    assert 0.3 < float((made != x.numpy()).mean()) < 0.5
+    again = rebuilt(opened, x)
+    assert all(np.array_equal(one, other) for one, other in zip((shown, made), again, strict=True))
+    assert call("reconstruct", folder) == 0
+    assert "what the encoder was shown of it" in " ".join(capsys.readouterr().out.split())
+    assert "what the encoder was shown of it" in (folder / "report.html").read_text()
+
+
+def test_what_is_shown_whole_is_rebuilt_behind_its_code(run: Run) -> None:
+    x = torch.from_numpy(whole()[0][:20])
+    shown, made = rebuilt(run, x)
+    assert np.array_equal(shown, x.numpy())
+    # Codes are told in the precision of the run, which may move a value across half a level.
+    assert np.abs(made.astype(int) - run.decode(run.encode(x)).astype(int)).max() <= 1
 
 
 def test_the_error_is_a_mean_square_of_a_range_of_one() -> None:

@@ -168,6 +168,8 @@ def test_pairs_stand_above_each_other():
     enlarged = [np.kron(array[:, 0], np.ones((8, 8), np.uint8)) for array in (samples, neighbours)]
     np.testing.assert_array_equal(cell(sheet, 0, 2, 64, 64), enlarged[0][2])
     np.testing.assert_array_equal(cell(sheet, 1, 2, 64, 64), enlarged[1][2])
+    three = np.asarray(pairs(samples, neighbours, samples, columns=5))
+    np.testing.assert_array_equal(cell(three, 2, 4, 64, 64), enlarged[0][4])
     block = 2 * 64 + 3 * GUTTER
     below = sheet[-block:]
     np.testing.assert_array_equal(cell(below, 0, 1, 64, 64), enlarged[0][4])

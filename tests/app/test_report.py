@@ -10,18 +10,30 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sfumato.app.curves import NoisyCurve, running_mean, series, thinned
 from sfumato.app.pictures import film_strip, grid, pairs
-from sfumato.app.plots import loss_curve, running_mean, series, thinned
+from sfumato.app.plots import ACCENT, line_chart
 from sfumato.app.report import Figure, Report, render, write_report
 from sfumato.app.report.settings import groups, text_of
+from sfumato.app.report.training import HELD_OUT, charts
 from sfumato.errors import ConfigError
 
 RNG = np.random.default_rng(0)
 DIGITS = RNG.integers(0, 256, (20, 1, 8, 8), dtype=np.uint8)
 HISTORY = [
-    {"step": 10.0, "loss": 0.9, "learning_rate": 1e-3},
-    {"step": 20.0, "loss": 0.5, "held_out_loss": 0.61, "held_out_loss_average": None},
-    {"step": 30.0, "loss": 0.25, "held_out_loss": 0.52, "held_out_loss_average": 0.43},
+    {"step": 10.0, "loss of denoiser": 0.9, "gradient norm of denoiser": 3.0, "learning_rate": 1e-3},
+    {"step": 20.0, "loss of denoiser": 0.5, "held_out_loss": 0.61, "held_out_loss_average": None},
+    {"step": 30.0, "loss of denoiser": 0.25, "held_out_loss": 0.52, "held_out_loss_average": 0.43},
+]
+GAME = [
+    {
+        "step": step,
+        "loss of critic": 1.2 - step / 100,
+        "loss of generator": step / 100,
+        "gradient norm of critic": 2.0,
+        "gradient norm of generator": 4.0 / step,
+    }
+    for step in (10.0, 20.0)
 ]
 FULL = Report(
     title="Digits",
@@ -209,8 +221,11 @@ def test_settings_read_as_in_a_file(value, text):
     assert text_of(value) == text
 
 
-def drawn(rows, held_out=None):
-    svg = loss_curve(rows, held_out)
+CURVES = (NoisyCurve("loss", "each batch", "loss in training", ACCENT), *HELD_OUT)
+
+
+def drawn(rows):
+    svg = line_chart(rows, CURVES, "loss")
     return ElementTree.fromstring(svg), svg
 
 
@@ -233,19 +248,39 @@ def test_a_curve_is_drawn_of_any_history(rows):
     assert "nan" not in svg.lower().replace("dominant", "")
     assert "http://www.w3.org" in svg
     assert svg.count("http") == svg.count("http://www.w3.org")
-    Page(render(replace(FULL, history=rows)))
+    named = [{key.replace("loss", "loss of one"): value for key, value in row.items()} for row in rows]
+    Page(render(replace(FULL, history=named)))
 
 
 def test_a_curve_names_what_it_draws_and_counts_what_it_cannot():
-    plain = drawn(HISTORY[:1])[1]
-    assert "training" in plain
+    plain = drawn([{"step": 1.0, "loss": 0.9}])[1]
+    assert "each batch" in plain
     assert "held out" not in plain
     assert "not finite" not in plain
-    both = drawn(HISTORY[:1], HISTORY[1:])[1]
+    both = drawn(HISTORY)[1]
+    assert "each batch" not in both
     assert "held out, raw weights" in both
     assert "held out, averaged weights" in both
     broken = [*HISTORY, {"step": 40.0, "loss": float("nan")}, {"step": 50.0, "loss": float("inf")}]
     assert "not drawn: 2" in drawn(broken)[1]
+
+
+def test_a_game_shows_each_players_loss_and_gradient_and_a_lone_player_its_loss():
+    (alone,) = charts(HISTORY)
+    assert "training, running mean" in alone.drawing
+    assert "denoiser" not in alone.drawing
+    assert charts([{"step": 1.0}]) == []
+    losses, norms = charts(GAME)
+    for chart in (losses, norms):
+        legend = [text.text for text in ElementTree.fromstring(chart.drawing).iter() if text.text]
+        assert {"critic", "generator"} <= set(legend)
+    assert losses.words == (
+        "Loss of critic 1.1 at step 10 and 1 at step 20; loss of generator 0.1 at step 10 and 0.2 at step 20"
+    )
+    assert norms.words.startswith("Gradient norm of critic 2 at step 10")
+    assert norms.words.endswith("gradient norm of generator 0.4 at step 10 and 0.2 at step 20")
+    page = Page(render(replace(FULL, history=GAME)))
+    assert len([svg for svg in page.all("svg") if svg.get("role") == "img"]) == 2
 
 
 def test_a_wide_range_has_a_logarithmic_scale():

@@ -3,6 +3,7 @@
 import tarfile
 import zipfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -64,3 +65,31 @@ def tarred() -> Callable[[Path, str], Path]:
         return target
 
     return pack
+
+
+@pytest.fixture
+def sharded() -> Callable[[Path, dict[str, bytes]], Path]:
+    """Write files, by name, into a plain tar at a path, folders made: one of WebDataset's shards."""
+
+    def pack(path: Path, content: dict[str, bytes]) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(path, "w") as archive:
+            for name, data in content.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                archive.addfile(info, BytesIO(data))
+        return path
+
+    return pack
+
+
+@pytest.fixture
+def encoded() -> Callable[[int], bytes]:
+    """The bytes of a 12 × 12 colour PNG, by seed: the same picture as `picture` writes."""
+
+    def encode(seed: int) -> bytes:
+        buffer = BytesIO()
+        Image.fromarray(_noise(seed, 12, 12, 3)).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    return encode

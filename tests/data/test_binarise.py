@@ -34,6 +34,13 @@ def test_the_draw_is_static_and_belongs_to_the_seed() -> None:
     assert torch.equal(taken[0], taken[1])
 
 
+def test_what_reads_it_again_reads_the_same() -> None:
+    for drawn in (load_data("digits", seed=5, binarise=True), binarised(load_data("digits", seed=5), 5)):
+        again = load_data(drawn.source, **drawn.reading)
+        assert again.content_hash == drawn.content_hash != load_data("digits", seed=5).content_hash
+        assert again.reading == drawn.reading
+
+
 def test_splits_do_not_share_their_draws() -> None:
     drawn = binarised(grey(128, 200), seed=0)
     some = torch.arange(40)

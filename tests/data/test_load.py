@@ -104,7 +104,7 @@ def test_vectors_have_no_size(settings):
 
 
 def test_unknown_names_list_the_built_in_ones():
-    with pytest.raises(DataError, match=r"neither a file.*Did you mean 'spiral'.*digits, moons"):
+    with pytest.raises(DataError, match=r"neither a file.*Did you mean 'spiral'.*digits, scenes, moons"):
         load_data("spirals")
     for missing in (Path("ring"), "", "a\0b", "a" * 5000):
         with pytest.raises(DataError, match="neither a file"):

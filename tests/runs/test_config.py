@@ -20,6 +20,7 @@ from sfumato.runs.model import build_model
 from sfumato.runs.registry import PIECES, build, complete
 
 PICTURES_ONLY = {"masked-autoencoder", "vq-vae"}
+CAPTIONS_ONLY = {"clip"}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -27,8 +28,8 @@ def test_every_recipe_builds_on_pictures_and_points(recipe: str) -> None:
     for source in ("digits", "moons"):
         config = configure(sfumato.load_data(source), recipe)
         assert parse_config(json.loads(config.to_json())) == config
-        if source == "moons" and recipe in PICTURES_ONLY:
-            with pytest.raises(ConfigError, match=r"pictures|patches"):
+        if recipe in CAPTIONS_ONLY or (source == "moons" and recipe in PICTURES_ONLY):
+            with pytest.raises(ConfigError, match=r"pictures|patches|captions"):
                 build_model(config)
         else:
             assert build_model(config).family.players()

@@ -6,7 +6,7 @@ import torch
 
 from helpers import exhaust, tiny_training
 from sfumato.errors import ConfigError
-from sfumato.runs.conditions.build import NOTHING
+from sfumato.runs.conditions.build import NOTHING, Wishes
 from sfumato.runs.conditions.label import LabelReader
 from sfumato.runs.run import CHECKPOINT, Run
 from sfumato.train.averaging import WIDTHS
@@ -70,13 +70,27 @@ def test_labels_cycle_and_may_be_named() -> None:
     assert reader.asked(None, 5).tolist() == [0, 1, 2, 0, 1]
     assert reader.asked(["dog", 0], 3).tolist() == [1, 0, 1]
     assert reader.asked(["7"], 1).tolist() == [2]
-    assert NOTHING.asked({}, {}, 5) is None
+    assert NOTHING.asked(Wishes(), 5) is None
 
 
 @pytest.mark.parametrize("label", ["bird", 3, -1])
 def test_a_label_that_does_not_exist_is_refused(label: str | int) -> None:
-    with pytest.raises(ConfigError, match=r"no class.*cat, dog, 7.*0 to 2"):
+    with pytest.raises(ConfigError, match=r"no class.*'cat', 'dog', '7'.*0 to 2"):
         LabelReader(("cat", "dog", "7")).asked([label], 1)
+
+
+def test_a_label_that_is_nearly_one_is_told_the_nearest_names() -> None:
+    classes = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+    for label, near in (
+        ("Cat", "'cat'"),
+        ("cats", "'cat'"),
+        ("fog", "'dog' or 'frog'|'frog' or 'dog'"),
+        ("DER", "'deer'"),
+    ):
+        with pytest.raises(ConfigError, match=f"no class '{label}': did you mean ({near})"):
+            LabelReader(classes).asked([label], 1)
+    with pytest.raises(ConfigError, match="none of 'airplane', 'automobile', 'bird' and 7 more"):
+        LabelReader(classes).asked(["xyz"], 1)
 
 
 def test_frames_lead_from_noise_to_the_sample(run: Run) -> None:
@@ -102,5 +116,5 @@ def test_opened_weights_are_the_chosen_average_or_the_one_asked_for(run: Run) ->
         opened = run if name == run.average else Run.open(run.folder, run.device, average=name)
         stem = opened.family.module.stem.weight.cpu()  # type: ignore[union-attr, operator]
         assert torch.equal(stem, checkpoint.tensors[f"denoiser.average.{name}.stem.weight"])
-    with pytest.raises(ConfigError, match=r"no average is called 'best'.*long, middle, short"):
-        Run.open(run.folder, run.device, average="best")
+    with pytest.raises(ConfigError, match=r"no average is called 'sharp'.*long, middle, short, best"):
+        Run.open(run.folder, run.device, average="sharp")

@@ -21,7 +21,7 @@ from sfumato.train.checkpoint import load
 from sfumato.train.events import Ended, HeldOut, Saved, Stepped
 from sfumato.train.signals import StopRequest
 
-PLAYED = Stepped(Done(), 0.0, {"one": 0.0}, 0.0, 0.0)
+PLAYED = Stepped(Done(), 0.0, {"one": 0.0}, 0.0, {"one": 0.0})
 
 
 def shares(gamma: float, updates: int) -> Tensor:
@@ -111,8 +111,8 @@ def test_the_lowest_loss_chooses(best: str) -> None:
         averages.chosen = name
         weights[name] = averages.modules()["one"].weight
 
-    def loss_of(wanted: Tensor) -> Callable[[Networks], float]:
-        return lambda networks: 1.0 if networks["one"].weight is wanted else 2.0
+    def loss_of(wanted: Tensor) -> Callable[[Networks], Tensor]:
+        return lambda networks: torch.ones(5) * (1.0 if networks["one"].weight is wanted else 2.0)
 
     averages.choose(loss_of(weights[best]))
     assert averages.chosen == best

@@ -1,5 +1,6 @@
 """The fit loop: what stops it, how fast each player moves, and that processes add up."""
 
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -135,6 +136,34 @@ class _Pair:
 
     def with_modules(self, modules: object) -> "_Pair":
         return self
+
+
+class _Uneven(_Pair):
+    """The same, but the other moves at every second step, and three times as steeply."""
+
+    def players(self) -> tuple[Player, ...]:
+        one, other = super().players()
+        return one, replace(other, every=2, loss=lambda batch, draws: 3 * other.loss(batch, draws))
+
+
+def test_a_step_tells_the_loss_and_the_gradient_of_each_player_that_moved() -> None:
+    pair = _Uneven()
+    settings = FitSettings(8, AdamW(weight_decay=0.0), 0.5, 2, 1.0, seed=0, precision="fp32")
+    batch = Batch(torch.zeros(8, 1), None)
+    fit = Fit(pair, 8, lambda indices: batch, (1,), settings, Accelerator(cpu=True))
+    told = []
+    for event in fit.run(Budget("steps", 4), StopRequest()):
+        if isinstance(event, Stepped):
+            told.append((event, {name: module.weight.item() for name, module in pair.modules.items()}))
+    for step, (event, _) in enumerate(told):
+        moved = ["one", "other"] if step % 2 == 0 else ["one"]
+        # Of a weight's mean over equal rows the gradient is its slope: 1 and 3, unclipped, and exact.
+        assert event.gradient_norms == {name: {"one": 1.0, "other": 3.0}[name] for name in moved}
+        assert list(event.losses) == moved
+    # A loss is the one before its move, that is, after the move before; a sum of eight rounds in float32.
+    for (_, weights), (event, _) in pairwise(told):
+        for name, loss in event.losses.items():
+            assert loss == pytest.approx(-{"one": 1, "other": 3}[name] * weights[name], rel=1e-6)
 
 
 def test_each_player_follows_the_schedule_at_its_pace_and_above_its_floor() -> None:

@@ -19,6 +19,7 @@ from sfumato.families.agreements import Autoencoder
 from sfumato.files import write_whole
 from sfumato.metrics.probe import Encode, probe, raw
 from sfumato.runs.model import build_model, codes
+from sfumato.runs.rebuilding import rebuilt
 from sfumato.runs.run import REPORT, Run
 
 Row = tuple[str, str]
@@ -82,5 +83,4 @@ def _rebuilt(run: Run, dataset: Dataset, n: int) -> list[Row]:
         return []
     split = dataset.held_out if len(dataset.held_out) else dataset.train
     examples, labels = split.batch(torch.arange(min(n, len(split))))
-    said = labels if run.classes else None
-    return errors(examples.numpy(), run.decode(run.encode(examples, said), said))
+    return errors(examples.numpy(), rebuilt(run, examples, labels)[1])

@@ -14,7 +14,7 @@ from sfumato.data import Dataset
 from sfumato.data.summary import describe
 from sfumato.randomness import generator
 
-PICTURES, POINTS, SHOWN_SKIPPED, SHOWN_CLASSES = 100, 4000, 5, 20
+PICTURES, POINTS, SHOWN_SKIPPED, SHOWN_NAMES = 100, 4000, 5, 20
 CAPTIONED = 12
 CAPTION_WIDTH = 256  # pixels, room for some 45 letters
 
@@ -40,15 +40,20 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("shape", " × ".join(str(side) for side in found["shape"])),
         ("kept", f"{found['kept']}, {found['bytes'] / 2**20:,.1f} MiB"),
     ]
-    classes = [f"{name} ({sum(counts.values()):,})" for name, counts in found["classes"].items()]
-    if classes:
-        more = f", and {len(classes) - SHOWN_CLASSES} more" if len(classes) > SHOWN_CLASSES else ""
-        rows.append((f"{len(classes)} classes", ", ".join(classes[:SHOWN_CLASSES]) + more))
+    named = [kind for kind in ("classes", "attributes") if found[kind]]
+    rows += [(f"{len(found[kind])} {kind}", _listed(found[kind])) for kind in named]
     if found["captions"]:
         rows.append(("captions", "yes"))
     if found["skipped"]:
         rows.append(("skipped", f"{len(found['skipped']):,} files"))
     return rows
+
+
+def _listed(counts: dict[str, dict[str, int]]) -> str:
+    """Return the first names with how many examples have each."""
+    names = [f"{name} ({sum(of.values()):,})" for name, of in counts.items()]
+    more = f", and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return ", ".join(names[:SHOWN_NAMES]) + more
 
 
 def draw_captioned_sheet(dataset: Dataset, path: Path) -> None:

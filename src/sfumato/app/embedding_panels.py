@@ -30,7 +30,7 @@ def embedding_panels(run: Run, dataset: Dataset) -> list[Figure]:
 def some(split: Split, count: int) -> Split:
     """Return at most `count` examples of a split, always the same, in random order."""
     rows = torch.randperm(len(split), generator=generator(0, "embeddings"))[:count]
-    return Split(split.store.select(rows), None if split.labels is None else split.labels[rows])
+    return split.select(rows)
 
 
 def _map(codes: torch.Tensor, shown: Split, dataset: Dataset) -> Figure:

@@ -7,6 +7,7 @@ from typing import Any
 from sfumato.diffusion.guidance import OFF
 from sfumato.errors import ConfigError
 from sfumato.families.diffusion import Guide
+from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.guides import classifier_guide, inpaint_guide, weaker_guide
 from sfumato.runs.run import Run
 from sfumato.runs.sampling import Request
@@ -14,14 +15,29 @@ from sfumato.runs.sampling import Request
 USUAL_WEAKER_GUIDANCE = 2.0
 
 
+def weights_of(text: str) -> float | dict[str, float]:
+    """Return the weight "3" says, or the weights "text=3,label=1.5" says; raise ConfigError for neither."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    try:
+        if len(pairs) == 1 and not pairs[0][1]:
+            return float(text)
+        return {name.strip(): float(weight) for name, _, weight in pairs}
+    except ValueError as error:
+        raise ConfigError(
+            f"--guidance is a number such as 3, or one for each condition such as text=3,label=1.5, not "
+            f"'{text}'."
+        ) from error
+
+
 @dataclass(frozen=True)
 class Guidances:
     """What the user asked to be guided by; None where they said nothing.
 
-    weight: of the label's own guidance; classifier: of the run's classifier.
+    weight: of the guidance by what is asked for, such as "3", or of each such as "text=3,label=1.5";
+    classifier: of the run's classifier.
     """
 
-    weight: float | None = None
+    weight: str | None = None
     interval: tuple[float, float] | None = None
     classifier: float | None = None
     weaker: Path | None = None
@@ -29,19 +45,33 @@ class Guidances:
     inpaint: Path | None = None
     mask: Path | None = None
 
-    def request(self, run: Run, n: int, labels: list[str] | None, seed: int, **how: Any) -> Request:
+    def request(self, run: Run | Cascade, n: int, labels: list[str] | None, seed: int, **how: Any) -> Request:
         """Describe what to sample of `run`; raise ConfigError for half a wish, and for one without effect.
 
-        how: `sampler`, `grid`, `steps` and `threshold`, as for `Run.request`.
+        how: `sampler`, `grid`, `steps` and `threshold`, `prompts`, `negative` and `like`, as for
+        `Run.request`.
         """
-        how |= {"guidance": self.weight, "guidance_interval": self.interval}
-        request = run.request(n, labels, seed, self.guides(run), self.known(run), **how)
+        weight = None if self.weight is None else weights_of(self.weight)
+        how |= {"guidance": weight, "guidance_interval": self.interval}
+        guiding, known = self._of(run)
+        request = run.request(n, labels, seed, guides=guiding, known=known, **how)
         if self.interval is not None and request.options.guidance == OFF and not self.classifier:
             useful = "add --guidance W with a W other than 1, or --classifier-guidance W."
-            if not run.classes:
-                useful = "this model was trained without labels, so leave it out."
+            if not run.conditions.readers:
+                useful = "this model is told nothing that could guide it, so leave it out."
             raise ConfigError(f"--guidance-interval says when guidance acts, and there is none: {useful}")
+        if how.get("negative") and request.options.guidance == OFF:
+            raise ConfigError(
+                "--negative is what guidance leads away from, and there is none: add --guidance 3."
+            )
         return request
+
+    def _of(self, run: Run | Cascade) -> tuple[list[Guide], list[Guide]]:
+        """Return the guides of a run, or of the first stage of a cascade, which alone has room for them."""
+        if isinstance(run, Run):
+            return self.guides(run), self.known(run)
+        first = run.stages[0]
+        return self.guides(first), self.known(first)
 
     def told(self) -> dict[str, Any]:
         """Return what guides a run besides its labels, ready for JSON; None where nothing does."""

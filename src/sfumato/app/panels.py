@@ -9,6 +9,7 @@ from sfumato.app.report.content import Figure
 from sfumato.data import Dataset
 from sfumato.families.agreements import Autoencoder, Encoder, Generator
 from sfumato.metrics import nearest
+from sfumato.runs.rebuilding import rebuilt
 from sfumato.runs.run import Run
 
 SHOWN, COMPARED = 60, 20
@@ -32,13 +33,26 @@ def can_draw(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 or shape == (2,)
 
 
+def rows_of(originals: np.ndarray, seen: np.ndarray, made: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return what is to be shown one above the other: what was seen stands out only where it is different."""
+    return (originals, made) if np.array_equal(originals, seen) else (originals, seen, made)
+
+
+def said_of_rows(originals: np.ndarray, seen: np.ndarray) -> str:
+    """Return what the rows, or of points the colours, are."""
+    between = "" if np.array_equal(originals, seen) else "what the encoder was shown of it, "
+    first = "what was" if originals.ndim == 4 else "in grey what was"
+    return f"{first}, {between if originals.ndim == 4 else ''}and what is rebuilt"
+
+
 def _samples(run: Run, dataset: Dataset) -> tuple[list[Figure], list[Figure]]:
-    request = run.request(SHOWN if dataset.is_pictures else 2000)
+    unseen = dataset.held_out if len(dataset.held_out) else dataset.train
+    request = run.request(SHOWN if dataset.is_pictures else 2000, like=unseen)
     moments = [chunk.state for chunk in run.walk(request, range(request.n))]
     samples, labels = moments[-1], None if request.labels is None else request.labels.numpy()
     found = []
     if can_draw(dataset.shape):
-        drawn = picture(samples, labels, reference=_reference(dataset))
+        drawn = picture(samples, labels, captions=request.prompts or None, reference=_reference(dataset))
         found.append(Figure("samples", "Samples", drawn, _caption(run, request.n)))
     if can_draw(dataset.shape) and len(moments) > 2:
         caption = (
@@ -74,7 +88,6 @@ def _neighbours(samples: np.ndarray, dataset: Dataset) -> Figure:
 def _reconstructions(run: Run, dataset: Dataset) -> Figure:
     unseen = dataset.held_out if len(dataset.held_out) else dataset.train
     examples, labels = unseen.batch(torch.arange(min(COMPARED, len(unseen))))
-    said = labels if run.classes else None
-    seen = run.decode(run.encode(examples, said), said)
-    caption = "Above, examples that were held out; below each, what is left of it once encoded and decoded."
-    return Figure("reconstructions", "What a code keeps", pairs(examples.numpy(), seen), caption)
+    originals, (seen, made) = examples.numpy(), rebuilt(run, examples, labels)
+    text = f"Examples that were held out, one below the other: {said_of_rows(originals, seen)}."
+    return Figure("reconstructions", "What a code keeps", pairs(*rows_of(originals, seen, made)), text)

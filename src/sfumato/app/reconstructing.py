@@ -1,4 +1,7 @@
-"""What `sfumato reconstruct` does: examples above what is left of them behind their code, and the error."""
+"""What `sfumato reconstruct` does: examples above what is left of them behind their code, and the error.
+
+Of a run that is shown less than the example in training, what it was shown stands between the two.
+"""
 
 import math
 from pathlib import Path
@@ -8,12 +11,13 @@ import torch
 
 from sfumato.app.console import facts_table, output
 from sfumato.app.encoding import as_run_reads, require_way_back
-from sfumato.app.panels import can_draw
+from sfumato.app.panels import can_draw, rows_of, said_of_rows
 from sfumato.app.pictures import pairs, picture, save_image
 from sfumato.app.scoring import one_process
 from sfumato.errors import ConfigError
 from sfumato.families.autoencoders.autoencoder import LEAST_MSE
 from sfumato.randomness import generator
+from sfumato.runs.rebuilding import rebuilt
 from sfumato.runs.run import Run
 
 WHITE = 255
@@ -36,14 +40,13 @@ def reconstruct_to(run: Run, source: str | None, n: int, shown: int, path: Path)
     split = dataset.held_out if len(dataset.held_out) else dataset.train
     chosen = torch.randperm(len(split), generator=generator(0, "reconstruct"))[:n]
     examples, labels = split.batch(chosen)
-    said = labels if run.classes else None
-    originals, rebuilt = examples.numpy(), run.decode(run.encode(examples, said), said)
+    originals, (seen, made) = examples.numpy(), rebuilt(run, examples, labels)
     if originals.ndim == 4:
-        save_image(path, pairs(originals[:shown], rebuilt[:shown]))
+        save_image(path, pairs(*(part[:shown] for part in rows_of(originals, seen, made))))
     else:
-        save_image(path, picture(rebuilt[:POINTS], reference=originals[:POINTS]))
-    output.print(facts_table(errors(originals, rebuilt)))
-    output.print(f"{path}: {'what was' if originals.ndim == 4 else 'in grey what was'}, and what is rebuilt")
+        save_image(path, picture(made[:POINTS], reference=originals[:POINTS]))
+    output.print(facts_table(errors(originals, made)))
+    output.print(f"{path}: {said_of_rows(originals, seen)}")
 
 
 def errors(originals: np.ndarray, rebuilt: np.ndarray) -> list[tuple[str, str]]:

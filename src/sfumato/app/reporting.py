@@ -13,7 +13,7 @@ from sfumato.data import Dataset
 from sfumato.families.agreements import Autoencoder, Encoder, Generator
 from sfumato.families.contrasting.geometry import collapse
 from sfumato.runs.run import REPORT, Run
-from sfumato.train.history import COLUMNS
+from sfumato.train.history import measures_of
 
 SCORES = "scores.json"
 
@@ -51,21 +51,13 @@ def weights_of(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _measured(run: Run) -> dict[str, float]:
-    """Return the last of each of the figures that the family logs of itself, on held-out examples."""
-    last: dict[str, float] = {}
-    for row in run.history:
-        last |= {name: value for name, value in row.items() if name not in COLUMNS}
-    return last
-
-
 def _measures(run: Run) -> list[tuple[str, str]]:
-    return [(name, f"{value:.4g}") for name, value in _measured(run).items()]
+    return [(name, f"{value:.4g}") for name, value in measures_of(run.history).items()]
 
 
 def _collapsed(run: Run) -> list[str]:
     """Return the sentence that says so where an encoder tells examples no longer apart."""
-    found = collapse(_measured(run))
+    found = collapse(measures_of(run.history))
     return [found] if found else []
 
 

@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress, TaskID
 
-from sfumato.app.console import bar, output
+from sfumato.app.console import bar, console, output
 from sfumato.app.outputs import Writer, open_writer
+from sfumato.nets.conditions import TEXT
+from sfumato.runs.cascade.cascade import Cascade
+from sfumato.runs.conditions.text import TextReader
 from sfumato.runs.fitting import accelerator, part
 from sfumato.runs.run import CHUNK, Run
 from sfumato.runs.sampling import Request
@@ -18,10 +21,19 @@ from sfumato.runs.sampling import Request
 Part = tuple[np.ndarray, list[np.ndarray]]
 
 
-def sample_to(run: Run, request: Request, path: Path) -> None:
+def tell_lost(run: Run | Cascade, prompts: list[str]) -> None:
+    """Say what a run does not hear of prompts: words it does not know, and what is too long for it."""
+    reader = run.conditions.readers.get(TEXT)
+    if isinstance(reader, TextReader):
+        for prompt in dict.fromkeys(prompts):
+            for lost in reader.lost(prompt):
+                console.print(f"[yellow]note:[/] of '{prompt}': {lost}")
+
+
+def sample_to(run: Run | Cascade, request: Request, path: Path) -> None:
     """Sample a request into `path`; nothing half is left if it fails."""
     place = accelerator()
-    shape = run.config.data.shape
+    shape = run.shape
     writer = open_writer(path, request, shape) if place.is_main_process else None
     try:
         evaluations = _walk_all(run, request, writer, place.process_index, place.num_processes, path)
@@ -40,7 +52,7 @@ def sample_to(run: Run, request: Request, path: Path) -> None:
 
 
 def _walk_all(
-    run: Run, request: Request, writer: Writer | None, rank: int, processes: int, path: Path
+    run: Run | Cascade, request: Request, writer: Writer | None, rank: int, processes: int, path: Path
 ) -> int:
     chunks = request.chunks(CHUNK)
     film = path.suffix.lower() == ".gif"
@@ -60,7 +72,13 @@ def _walk_all(
 
 
 def _walk_one(
-    run: Run, request: Request, places: range, film: bool, progress: Progress, task: TaskID, fellows: int
+    run: Run | Cascade,
+    request: Request,
+    places: range,
+    film: bool,
+    progress: Progress,
+    task: TaskID,
+    fellows: int,
 ) -> tuple[Part, int]:
     moments = []
     for chunk in run.walk(request, places):

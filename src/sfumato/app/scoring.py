@@ -15,12 +15,13 @@ from sfumato.data import Dataset
 from sfumato.errors import ConfigError
 from sfumato.files import write_whole
 from sfumato.metrics import Judge, Scores, cost, evaluate, judge_for
+from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.run import CHUNK, REPORT, Run
 from sfumato.runs.sampling import Request
 
 
 def score_run(
-    run: Run, source: str | None, n: int, seed: int, as_json: bool, wish: Guidances, **how: Any
+    run: Run | Cascade, source: str | None, n: int, seed: int, as_json: bool, wish: Guidances, **how: Any
 ) -> Scores:
     """Score `n` samples of a run; the result is printed and kept in the run folder.
 
@@ -28,8 +29,10 @@ def score_run(
     report gets the scores too, unless they were measured against other data than it speaks of.
     """
     one_process("evaluate")
-    request = wish.request(run, n, None, seed, **how)
+    wish.request(run, n, None, seed, **how)  # refuses what cannot be, before data is read
     dataset = read_data(source or run.config.data.source, run.config.data.reading)
+    unseen = dataset.held_out if len(dataset.held_out) else dataset.train
+    request = wish.request(run, n, None, seed, like=unseen, **how)
     judge = hire_judge(dataset)
     samples = sample_all(run, request)
     asked = request.labels if dataset.classes == run.classes else None
@@ -40,7 +43,9 @@ def score_run(
         print(text, end="")
     else:
         show(scores)
-    if dataset.content_hash == run.config.data.content_hash:
+    if isinstance(run, Cascade):
+        console.print(f"kept in {run.folder / SCORES}")
+    elif dataset.content_hash == run.config.data.content_hash:
         write_run_report(run, dataset, scores.rows(), scores.warnings)
         console.print(f"kept in {run.folder / SCORES} and {run.folder / REPORT}")
     else:
@@ -51,14 +56,14 @@ def score_run(
     return scores
 
 
-def provenance(run: Run, dataset: Dataset, request: Request, wish: Guidances) -> dict[str, Any]:
+def provenance(run: Run | Cascade, dataset: Dataset, request: Request, wish: Guidances) -> dict[str, Any]:
     """Return what it takes to repeat the scores: the data, the seeds, and how was sampled."""
     return {
         "run": str(run.folder),
         "data": dataset.source,
         "content_hash": dataset.content_hash,
         "first_seed": request.seed,
-        **run.model.told(request.options),
+        **run.told(request.options),
         **wish.told(),
     }
 
@@ -86,7 +91,7 @@ def hire_judge(dataset: Dataset) -> Judge:
         return judge_for(dataset, progress=counted(progress, "training the judge"))
 
 
-def sample_all(run: Run, request: Request) -> np.ndarray:
+def sample_all(run: Run | Cascade, request: Request) -> np.ndarray:
     """Sample a request into memory, with a bar: (n, ...)."""
     parts = []
     with bar() as progress:

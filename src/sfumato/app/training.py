@@ -26,6 +26,8 @@ from sfumato.train.budget import Budget
 from sfumato.train.events import Ended, Subscriber
 from sfumato.train.signals import stop_on_signal
 
+NAMED_SKIPPED = 3
+
 
 @dataclass(frozen=True)
 class TrainingWish:
@@ -47,11 +49,8 @@ def read_data(source: str, reading: Mapping[str, Any]) -> Dataset:
     with bar() as progress:
         dataset = load_data(source, **said, progress=counted(progress, escape(f"reading {source}")))
     if dataset.skipped:
-        first = dataset.skipped[0]
-        console.print(
-            f"[yellow]note:[/] {len(dataset.skipped)} files were skipped; "
-            f"the first: {escape(first.name)} ({escape(first.reason)})"
-        )
+        first = ", ".join(f"{item.name} ({item.reason})" for item in dataset.skipped[:NAMED_SKIPPED])
+        console.print(f"[yellow]note:[/] {len(dataset.skipped)} skipped; the first: {escape(first)}")
     return dataset
 
 

@@ -1,5 +1,6 @@
-"""The progress bar of training: loss, speed, time left, and what a person should notice."""
+"""The progress bar of training: losses, speed, time left, and what a person should notice."""
 
+from collections.abc import Mapping
 from types import TracebackType
 
 from sfumato.app.console import bar, console
@@ -19,7 +20,7 @@ class TrainingBar:
         self._budget = budget
         self._bar = bar("loss", "held_out", "speed")
         self._task = self._bar.add_task("training", total=1.0, loss="", held_out="", speed="", left=None)
-        self._loss: float | None = None
+        self._losses: dict[str, float] = {}
         self._before: tuple[float, int] | None = None
 
     def __enter__(self) -> "TrainingBar":
@@ -41,14 +42,27 @@ class TrainingBar:
             console.print(f"[yellow]note:[/] {event.text}")
 
     def _stepped(self, event: Stepped) -> None:
-        loss = sum(event.losses.values())
-        self._loss = loss if self._loss is None else self._loss + SMOOTHING * (loss - self._loss)
+        self._losses = smoothed(self._losses, event.losses)
         self._before = self._before or (event.done.seconds, event.done.images)
         seconds, images = event.done.seconds - self._before[0], event.done.images - self._before[1]
         self._bar.update(
             self._task,
             completed=event.progress,
-            loss=f"loss {self._loss:.4f}",
+            loss=in_words(self._losses),
             speed=f"{images / seconds:,.0f} images/s" if seconds > 0 else "",
             left=self._budget.seconds_left(event.done),
         )
+
+
+def smoothed(before: Mapping[str, float], losses: Mapping[str, float]) -> dict[str, float]:
+    """Return the running mean of each player's loss, of which the ones in `losses` have just moved."""
+    kept = dict(before)
+    for player, loss in losses.items():
+        kept[player] = before[player] + SMOOTHING * (loss - before[player]) if player in before else loss
+    return kept
+
+
+def in_words(losses: Mapping[str, float]) -> str:
+    """Return the losses as they are shown: a lone player's without its name."""
+    each = [f"{player} {loss:.4f}" if len(losses) > 1 else f"{loss:.4f}" for player, loss in losses.items()]
+    return f"loss {', '.join(each)}"

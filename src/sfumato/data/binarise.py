@@ -22,18 +22,20 @@ _CHUNK = 4096
 def binarised(dataset: Dataset, seed: int = 0) -> Dataset:
     """Return the data set with every pixel 0 or 255, drawn by `seed`; raise ConfigError for other than grey.
 
-    Both splits are drawn anew for another seed. What was read from disk is told by `reading` no longer.
+    Both splits are drawn anew for another seed, which should be the one that the data was loaded with:
+    `load_data` with `binarise` reads it alike again.
     """
     if not dataset.is_pictures or dataset.shape[0] != 1:
         raise ConfigError(
             f"only grey pictures can be made black and white, not examples of shape {dataset.shape}: "
-            "load them with channels=1."
+            "read them with 1 channel."
         )
     return replace(
         dataset,
         name=f"{dataset.name}, black and white by seed {seed}",
         train=_binarised(dataset.train, seed, "binarised train"),
         held_out=_binarised(dataset.held_out, seed, "binarised held-out"),
+        reading={**dataset.reading, "binarise": True, "seed": seed},
     )
 
 

@@ -24,12 +24,13 @@ class Split:
     """Examples and what belongs to each.
 
     store: N examples; labels: int64 (N,), places in the data set's `classes`, or None;
-    captions: N texts, or None.
+    captions: N texts, or None; attributes: bool (N, A), which of the data set's `attributes` hold, or None.
     """
 
     store: Store
     labels: Tensor | None
     captions: tuple[str, ...] | None = None
+    attributes: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.store)
@@ -44,6 +45,15 @@ class Split:
         labels = None if self.labels is None else self.labels[indices]
         return self.store.take(indices), labels
 
+    def select(self, indices: Tensor) -> "Split":
+        """Return the examples at `indices`, int64 (M,), with what belongs to each; none is copied."""
+        return Split(
+            self.store.select(indices),
+            None if self.labels is None else self.labels[indices],
+            None if self.captions is None else tuple(self.captions[place] for place in indices.tolist()),
+            None if self.attributes is None else self.attributes[indices],
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -51,7 +61,7 @@ class Dataset:
 
     name: short, for titles; source: what the user named; classes: the labels' names, () where unlabelled;
     skipped: what was left out of the source; reading: the arguments with which `load_data` read it, so that a
-    run can read it alike again.
+    run can read it alike again; attributes: names of what an example may have or not, () where none are told.
     """
 
     name: str
@@ -61,6 +71,7 @@ class Dataset:
     classes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     reading: Mapping[str, object] = field(default_factory=dict)
+    attributes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -74,7 +85,7 @@ class Dataset:
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 over the decoded examples of both splits, their labels and captions, and the classes.
+        """SHA-256 over the decoded examples of both splits, what is known of each, and the names of that.
 
         Neither names nor containers count: a folder, its zip, and the same folder streamed hash alike, while
         another size, background or held-out share does not.
@@ -84,4 +95,6 @@ class Dataset:
             labels = None if split.labels is None else split.labels.tolist()
             whole.update(split.store.digest())
             whole.update(json.dumps([labels, split.captions]).encode())
+            if split.attributes is not None:
+                whole.update(json.dumps([self.attributes, split.attributes.tolist()]).encode())
         return whole.hexdigest()

@@ -1,8 +1,8 @@
 """Folders of pictures.
 
-Folders that wrap everything are stepped into. Then `train` beside `test` (or `val`, `valid`, `validation`)
-are the splits. Below, labels and captions come from `metadata.csv` where there is one; else the first folder
-of each picture is its class, if there are two such folders at least.
+Labels, captions and attributes come from `metadata.csv` where there is one. Else captions and classes lie
+beside each picture (`sidecars`); and where no classes do, the first folder of each picture is its class, if
+there are two such folders at least. Splits are folders too (`splits`).
 """
 
 import posixpath
@@ -15,11 +15,13 @@ from PIL import Image
 from sfumato.data.dataset import Skipped
 from sfumato.data.files import Files, base_name
 from sfumato.data.found import Found
-from sfumato.data.metadata import FILE_NAME, Row, read_metadata
-from sfumato.data.pictures import Form, fit, open_picture, picture_endings
+from sfumato.data.listing import Listing, common_folder, list_pictures, picture_names
+from sfumato.data.metadata import FILE_NAME, read_metadata
+from sfumato.data.pictures import Form, fit, open_picture
+from sfumato.data.rows import Row, complete
+from sfumato.data.sidecars import WHERE, read_sidecars
+from sfumato.data.splits import is_split
 from sfumato.errors import DataError
-
-TEST_FOLDERS = ("test", "val", "valid", "validation")  # the first one found is held out
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,103 +50,82 @@ class FilePictures:
         return open_picture(self.files.read(self.names[index]))
 
 
-@dataclass(frozen=True)
-class _Listing:
-    """Chosen pictures, by name from the root, and what was left out; `inner` is each name below its split."""
-
-    names: tuple[str, ...]
-    inner: tuple[str, ...]
-    held_out: np.ndarray | None
-    skipped: tuple[Skipped, ...] = ()
-
-
 def find_folder(files: Files) -> Found | None:
-    """Return the pictures among `files` with labels or captions; None where there is no picture.
+    """Return the pictures among `files` with labels, captions or attributes; None where there is no picture.
 
-    Raises DataError for a broken `metadata.csv`, or pictures that lie beside class folders.
+    Raises DataError for a broken `metadata.csv`, pictures that lie beside class folders, and captions that
+    most pictures lack.
     """
-    endings = picture_endings()
-    names = [name for name in files.names if posixpath.splitext(name)[1].lower() in endings]
+    names = picture_names(files)
     if not names:
         return None
     tables = [name for name in files.names if base_name(name) == FILE_NAME]
-    start = len(_common(names + tables))
-    listing = _split(names, start)
+    start = len(common_folder(names + tables))
+    listing = list_pictures(names, start)
     tables = [table for table in tables if _is_top(table[start:], listing.held_out is not None)]
-    rows = {place: row for table in tables for place, row in read_metadata(files, table).items()}
-    return _with_rows(files, listing, rows) if tables else _with_classes(files, listing)
+    return _by_tables(files, listing, tables) if tables else _by_place(files, listing)
 
 
 def _is_top(name: str, has_splits: bool) -> bool:
     """Return whether a table lies at the top, or at the top of a split; deeper ones are not ours."""
-    folder = posixpath.dirname(name).lower()
-    return not folder or (has_splits and folder in ("train", *TEST_FOLDERS))
+    folder = posixpath.dirname(name)
+    return not folder or (has_splits and is_split(folder))
 
 
-def _common(names: Sequence[str]) -> str:
-    """Return the folders, with their last slash, that all `names` share."""
-    folders = posixpath.commonpath([posixpath.dirname(name) for name in names])
-    return folders + "/" if folders else ""
+def _by_tables(files: Files, listing: Listing, tables: list[str]) -> Found:
+    """Give pictures what is said in their row of a table."""
+    rows, attributes = read_metadata(files, tables)
+    present = set(listing.names)
+    missing = tuple(Skipped(name, f"named in {FILE_NAME}, not found") for name in rows if name not in present)
+    if len(missing) == len(rows):
+        raise DataError(f"{FILE_NAME} describes no picture that is there: write names as they lie beside it.")
+    told = [rows.get(name) for name in listing.names]
+    return found_pictures(
+        files, replace(listing, skipped=listing.skipped + missing), told, f"in {FILE_NAME}", attributes
+    )
 
 
-def _split(names: list[str], start: int) -> _Listing:
-    """Assign pictures to splits by their first folder after `start` characters."""
-    firsts = [name[start:].split("/")[0].lower() if "/" in name[start:] else "" for name in names]
-    test = next((folder for folder in TEST_FOLDERS if folder in firsts), None)
-    if test is None or "train" not in firsts:
-        return _Listing(tuple(names), tuple(name[start:] for name in names), None)
-    chosen = [
-        (name, first == test) for name, first in zip(names, firsts, strict=True) if first in ("train", test)
-    ]
-    inner = tuple(name[start:].split("/", 1)[1] for name, _ in chosen)
-    why = f"not used: train and {test} are the splits"
-    others = sorted(set(firsts) - {"train", test})
-    skipped = tuple(Skipped(f"{folder or 'pictures'} beside {test}", why) for folder in others)
-    return _Listing(tuple(name for name, _ in chosen), inner, np.array([held for _, held in chosen]), skipped)
+def _by_place(files: Files, listing: Listing) -> Found:
+    """Give pictures what lies beside them, and their first folder as class where no class does."""
+    rows = read_sidecars(files, listing.names)
+    if all(row.label is None for row in rows):
+        rows = [replace(row, label=label) for row, label in zip(rows, _classes(listing), strict=True)]
+    return found_pictures(files, listing, rows, WHERE)
 
 
-def _with_classes(files: Files, listing: _Listing) -> Found:
-    """Label pictures by their first folder."""
-    start = len(_common(listing.inner))
+def _classes(listing: Listing) -> Sequence[str | None]:
+    start = len(common_folder(listing.inner))
     loose = [name for name in listing.inner if "/" not in name[start:]]
     if loose and len(loose) < len(listing.inner):
         raise DataError(
             f"{len(loose)} pictures lie beside folders of pictures, '{loose[0]}' first: move them into a "
             "folder of their class, or all pictures into one folder."
         )
-    labels = None if loose else np.array([name[start:].split("/")[0] for name in listing.inner])
-    return Found(FilePictures(files, listing.names), labels, None, listing.held_out, skipped=listing.skipped)
+    return [None if loose else name[start:].split("/")[0] for name in listing.inner]
 
 
-def _with_rows(files: Files, listing: _Listing, rows: dict[str, Row]) -> Found:
-    """Give pictures the label and caption of their row in a table; skip those that have none."""
-    present = set(listing.names)
-    labelled = any(row.label is not None for row in rows.values())
-    missing = [Skipped(name, f"named in {FILE_NAME}, not found") for name in rows if name not in present]
-    reasons = {name: why for name in listing.names if (why := _why_not(rows.get(name), labelled))}
-    unused = [Skipped(name, why) for name, why in reasons.items()]
-    listing = _without(listing, reasons, (*missing, *unused))
-    if not listing.names:
-        raise DataError(f"{FILE_NAME} describes no picture that is there: write names as they lie beside it.")
-    labels = np.array([rows[name].label for name in listing.names]) if labelled else None
-    captioned = any(row.text is not None for row in rows.values())
-    captions = tuple(rows[name].text or "" for name in listing.names) if captioned else None
+def found_pictures(
+    files: Files,
+    listing: Listing,
+    rows: Sequence[Row | None],
+    where: str,
+    attribute_names: tuple[str, ...] = (),
+) -> Found:
+    """Return the pictures of a listing that are fully described by their `rows`, see `complete`.
+
+    attribute_names: of the rows' attributes. Raises DataError where none is.
+    """
+    told = complete(listing.names, rows, where)
+    if not told.keep.any():
+        first = told.skipped[0]
+        raise DataError(f"no picture is fully described; '{first.name}': {first.reason}.")
+    listing = listing.only(told.keep, told.skipped)
     return Found(
-        FilePictures(files, listing.names), labels, captions, listing.held_out, skipped=listing.skipped
-    )
-
-
-def _why_not(row: Row | None, labelled: bool) -> str:
-    if row is None:
-        return f"not named in {FILE_NAME}"
-    return f"no label in {FILE_NAME}" if labelled and not row.label else ""
-
-
-def _without(listing: _Listing, names: dict[str, str], skipped: tuple[Skipped, ...]) -> _Listing:
-    keep = np.array([name not in names for name in listing.names])
-    return replace(
-        listing,
-        names=tuple(name for name in listing.names if name not in names),
-        held_out=None if listing.held_out is None else listing.held_out[keep],
-        skipped=listing.skipped + skipped,
+        FilePictures(files, listing.names),
+        told.labels,
+        told.captions,
+        listing.held_out,
+        skipped=listing.skipped,
+        attributes=told.attributes,
+        attribute_names=attribute_names,
     )

@@ -38,7 +38,8 @@ class Found:
 
     examples: N pictures, or N vectors as float32 (N, D); labels: (N,) of str, or None; captions: N, or None;
     held_out: bool (N,), true for the source's own test examples, or None where it has no such split;
-    classes: all label names in order, where the source itself lists them; skipped: what was left out already.
+    classes: all label names in order, where the source itself lists them; skipped: what was left out already;
+    attributes: bool (N, A), or None; attribute_names: A names.
     """
 
     examples: Pictures | Tensor
@@ -47,3 +48,5 @@ class Found:
     held_out: np.ndarray | None = None
     classes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    attributes: np.ndarray | None = None
+    attribute_names: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from sfumato.data.binarise import binarised
 from sfumato.data.dataset import Dataset, Skipped, Split
 from sfumato.data.forms import WantedForm, settle
 from sfumato.data.found import Found
@@ -22,16 +23,19 @@ def load_data(
     background: str = "white",
     held_out: float = 0.1,
     seed: int = 0,
+    binarise: bool = False,
     memory_limit: int = 4 * 2**30,
     progress: Progress | None = None,
 ) -> Dataset:
     """Load a data set.
 
-    source: a built-in name (`BUILT_IN`), a folder, .zip or .tar of pictures, an .npy or .npz, or an array;
+    source: a built-in name (`BUILT_IN`), a folder, .zip or .tar of pictures, a .parquet, .npy or .npz, an
+    array, or a data set of the Hugging Face hub, such as "hf:owner/name";
     size: pixels a side, at least 8, and channels, 1 or 3: None takes what suits the data;
     background: the colour behind transparent pictures;
     held_out: share of the examples, in [0, 1), to hold out where the source has no test split of its own, at
-    least one unless it is 0; seed: of that choice, and of data drawn by a formula;
+    least one unless it is 0; seed: of that choice, and of data drawn by a formula or to be black and white;
+    binarise: whether grey pictures are made black and white, see `data.binarise`;
     memory_limit: bytes; pictures that take more are decoded again whenever they are needed;
     progress: told (done, total) while pictures are read.
 
@@ -46,12 +50,8 @@ def load_data(
     if len(rows) < 2:
         raise DataError(_too_few(where, len(rows), unreadable))
     held = _own_split(found, rows, where) if found.held_out is not None else _draw(len(rows), held_out, seed)
-    labels, classes = None, found.classes
-    if found.labels is not None:
-        labels, classes = encode(found.labels[rows.numpy()], classes)
-    captions = found.captions and tuple(found.captions[row] for row in rows.tolist())
-    whole = Split(store, labels, captions)
-    train, test = (_part(whole, chosen.nonzero()[:, 0]) for chosen in (~held, held))
+    whole, classes = _whole(found, store, rows)
+    train, test = (whole.select(chosen.nonzero()[:, 0]) for chosen in (~held, held))
     reading = {
         "size": size,
         "channels": channels,
@@ -59,7 +59,9 @@ def load_data(
         "held_out": held_out,
         "seed": seed,
     }
-    return Dataset(name, where, train, test, classes, found.skipped + unreadable, reading)
+    skipped = found.skipped + unreadable
+    dataset = Dataset(name, where, train, test, classes, skipped, reading, found.attribute_names)
+    return binarised(dataset, seed) if binarise else dataset
 
 
 def _store(
@@ -96,8 +98,12 @@ def _draw(count: int, share: float, seed: int) -> Tensor:
     return torch.zeros(count, dtype=torch.bool).index_fill(0, order[:number], True)
 
 
-def _part(whole: Split, places: Tensor) -> Split:
-    """Return the examples at `places`, int64 (M,), with what belongs to them."""
-    labels = None if whole.labels is None else whole.labels[places]
-    captions = whole.captions and tuple(whole.captions[place] for place in places.tolist())
-    return Split(whole.store.select(places), labels, captions)
+def _whole(found: Found, store: Store, rows: Tensor) -> tuple[Split, tuple[str, ...]]:
+    """Return the readable examples, those at `rows`, with what belongs to each, and the classes' names."""
+    readable = rows.numpy()
+    labels, classes = None, found.classes
+    if found.labels is not None:
+        labels, classes = encode(found.labels[readable], classes)
+    captions = found.captions and tuple(found.captions[row] for row in rows.tolist())
+    attributes = None if found.attributes is None else torch.from_numpy(found.attributes[readable])
+    return Split(store, labels, captions, attributes), classes

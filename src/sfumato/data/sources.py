@@ -4,25 +4,32 @@ A built-in name wins over a file of that name, which can be given as "./digits" 
 """
 
 import os
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 
-from sfumato.data import array_files
+from sfumato.data import array_files, tables
 from sfumato.data.archives import open_files
 from sfumato.data.arrays import found_in_arrays
 from sfumato.data.builtin import BUILT_IN
+from sfumato.data.celeba import find_celeba
 from sfumato.data.cifar import find_cifar
+from sfumato.data.files import Files, FolderFiles
 from sfumato.data.folders import find_folder
 from sfumato.data.found import Found
+from sfumato.data.hub import HubName
 from sfumato.data.idx import find_idx
+from sfumato.data.listing import picture_names
+from sfumato.data.nested import NestedFiles, first_shard
 from sfumato.errors import DataError
 
 Source = str | Path | np.ndarray
 
-LAYOUTS = (find_idx, find_cifar, find_folder)  # each returns None where it finds nothing of its kind
-_ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2", *array_files.ENDINGS)
+# Each returns None where it finds nothing of its kind.
+LAYOUTS = (find_idx, find_cifar, find_celeba, find_folder)
+_ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2", *array_files.ENDINGS, *tables.ENDINGS)
 
 
 def find(source: Source, seed: int, memory_limit: int) -> Found:
@@ -35,23 +42,49 @@ def find(source: Source, seed: int, memory_limit: int) -> Found:
         return found_in_arrays(source)
     if source in BUILT_IN:
         return BUILT_IN[str(source)](seed)
-    where = os.path.expanduser(source)
+    hub = HubName.parse(source)
+    where = os.path.expanduser(hub.fetch() if hub else source)
     if not os.path.exists(where):  # unlike Path's, false for an empty or overlong name too
         raise DataError(_missing(str(source)))
     path = Path(where)
     if path.suffix.lower() in array_files.ENDINGS and path.is_file():
         return array_files.read_array_file(path)
+    if path.suffix.lower() in tables.ENDINGS and path.is_file():
+        return tables.read_tables(path.parent, (path.name,), memory_limit)
     files = open_files(path, memory_limit)
-    for layout in LAYOUTS:
-        if (found := layout(files)) is not None:
-            return found
+    if isinstance(files, FolderFiles) and (names := tables.table_names(files.names)):
+        return tables.read_tables(path, names, memory_limit)
+    for view in _views(files, memory_limit):
+        for layout in LAYOUTS:
+            if (found := layout(view)) is not None:
+                return found
     raise DataError(f"'{source}' holds no pictures: give a folder or archive of files such as .png or .jpg.")
+
+
+def _views(files: Files, memory_limit: int) -> Iterator[Files]:
+    """Yield the files as they lie, then those of a folder with its archives opened.
+
+    Raises DataError where pictures lie beside shards, such as the preview of a set: which are meant?
+    """
+    if not isinstance(files, FolderFiles):
+        yield files
+        return
+    shard, loose = first_shard(files), picture_names(files)
+    if shard and loose:
+        raise DataError(
+            f"pictures lie in shards, '{shard}' first, and {len(loose)} beside them, '{loose[0]}' first: "
+            "give the folder of one kind, or move the other away."
+        )
+    yield files
+    yield NestedFiles(files, memory_limit)
 
 
 def names(source: Source) -> tuple[str, str]:
     """Return a short name for titles, such as "emoji" of "sets/emoji.tar.xz", and the source as text."""
     if isinstance(source, np.ndarray):
         return "array", "an array in memory"
+    if (hub := HubName.parse(source)) is not None:
+        return hub.title, str(source)
     name = str(source) if source in BUILT_IN else Path(source).expanduser().resolve().name
     ending = max((ending for ending in _ENDINGS if name.lower().endswith(ending)), key=len, default="")
     return name[: len(name) - len(ending)], str(source)

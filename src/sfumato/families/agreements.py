@@ -41,8 +41,9 @@ class Player:
     every: it moves at every `every`-th step; pace: its learning rate over the run's; floor: the share of its
     peak below which that rate does not fall; sampled: whether samples or codes come from it, which makes
     averages of its weights worth keeping; compared: whether a lower loss on held-out examples means a better
-    model, which a game between two players does not say; after: what else changes once it has moved, such as
-    a codebook's usage, given the batch and its draws.
+    model, which a game between two players does not say; steady: whether that loss can also be compared with
+    an earlier one, which it cannot where what is aimed at moves along; after: what else changes once it has
+    moved, such as a codebook's usage, given the batch and its draws.
 
     While a player moves, the others are still: no gradient reaches their weights.
     """
@@ -55,6 +56,7 @@ class Player:
     floor: float = 0.0
     sampled: bool = True
     compared: bool = True
+    steady: bool = True
     after: Callable[[Batch, Draws], None] | None = None
 
 
@@ -175,6 +177,23 @@ class Autoencoder(Encoder, Protocol):
 
     def decode(self, z: Tensor, condition: Condition | None) -> Tensor:
         """Return what codes z: (B, *latent) stand for: (B, ...), of a distribution its mean."""
+        ...
+
+
+@runtime_checkable
+class Restorer(Protocol):
+    """An autoencoder that may be shown less than the example in training, and is asked for all of it."""
+
+    def draw(self, rows: int, shape: tuple[int, ...], generator: torch.Generator) -> Draws:
+        """Draw what is taken away from each example."""
+        ...
+
+    def shown(self, x: Tensor, draws: Draws) -> Tensor:
+        """Return what the encoder is shown of x: (B, ...)."""
+        ...
+
+    def restored(self, x: Tensor, draws: Draws) -> Tensor:
+        """Return what is made of that, where nothing that was shown whole is put in question: (B, ...)."""
         ...
 
 

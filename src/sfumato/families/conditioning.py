@@ -9,6 +9,9 @@ to it, and the level is told beside it ("conditioning augmentation", Ho et al. 2
 models for high fidelity image generation", section 4):
 
     c' = (1 − s)·c + s·eps,   s uniform in [0, noise]
+
+Of several attributes told at once, each row leaves a share open that is uniform in [0, 1], so that one of
+them may be asked for and all others left to chance.
 """
 
 from dataclasses import dataclass, replace
@@ -19,8 +22,7 @@ from torch import Tensor
 from sfumato.condition import Condition
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Draws
-
-PICTURE = "picture"
+from sfumato.nets.conditions import ATTRIBUTES, PICTURE
 
 
 def blurred(picture: Tensor, level: Tensor, eps: Tensor) -> Tensor:
@@ -38,13 +40,14 @@ class Conditioning:
 
     drop: the share of rows that are told nothing, and of each condition where there are several; names: of
     those that may be hidden; picture: the shape (C, h, w) of a picture condition, None without one;
-    noise: the greatest level of noise that is added to it.
+    noise: the greatest level of noise that is added to it; attributes: how many are told, 0 for none.
     """
 
     drop: float = 0.1
     names: tuple[str, ...] = ()
     picture: tuple[int, ...] | None = None
     noise: float = 0.0
+    attributes: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.drop < 1:
@@ -62,6 +65,9 @@ class Conditioning:
         if self.picture is not None:
             draws["picture.level"] = torch.rand(rows, generator=generator) * self.noise
             draws["picture.eps"] = torch.randn(rows, *self.picture, generator=generator)
+        if self.attributes:
+            share = torch.rand(rows, 1, generator=generator)
+            draws["attributes.told"] = torch.rand(rows, self.attributes, generator=generator) >= share
         return draws
 
     def __call__(self, condition: Condition | None, draws: Draws) -> Condition | None:
@@ -72,7 +78,10 @@ class Conditioning:
         for name in self.names:
             if f"dropped.{name}" in draws:
                 changed = changed.drop(draws[f"dropped.{name}"], (name,))
-        if self.picture is None:
-            return changed
-        shown = blurred(condition.values[PICTURE][:, :-1], draws["picture.level"], draws["picture.eps"])
-        return replace(changed, values={**changed.values, PICTURE: shown})
+        values = dict(changed.values)
+        if self.picture is not None:
+            clear = values[PICTURE][:, :-1]
+            values[PICTURE] = blurred(clear, draws["picture.level"], draws["picture.eps"])
+        if self.attributes:
+            values[ATTRIBUTES] = values[ATTRIBUTES] * draws["attributes.told"]
+        return replace(changed, values=values)

@@ -56,7 +56,8 @@ class Distillation:
     def players(self) -> tuple[Player, ...]:
         """Return the student and the critic, in this order."""
         return (
-            Player(PLAYER, self.student.module, self.student_loss),
+            # The critic that measures the student's loss learns with it: a low one early means little.
+            Player(PLAYER, self.student.module, self.student_loss, steady=False),
             Player(
                 CRITIC,
                 self.critic.module,

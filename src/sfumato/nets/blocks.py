@@ -1,12 +1,28 @@
-"""The pieces of the U-Net: a norm over channels, a modulated residual block, and plain attention.
+"""The pieces of the U-Net: a norm over channels, a modulated residual block, attention to pixels and words.
 
 They are chosen for processors: group norm there costs as much as all convolutions together, and fused
 attention's backward pass more than two plain matrix products.
 """
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+class Words(Protocol):
+    """A sentence to look at: each: (B, L, W); present: (B, L) of bool, false where there is padding."""
+
+    @property
+    def each(self) -> Tensor:
+        """The words, (B, L, W)."""
+        ...
+
+    @property
+    def present(self) -> Tensor:
+        """Where there are any, (B, L) of bool."""
+        ...
 
 
 class ChannelNorm(nn.Module):
@@ -52,32 +68,55 @@ class ResidualBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Attention of the pixels of a small picture to each other, and to words, added to its input.
+    """Self-attention over the pixels of a small picture, added to its input (Vaswani et al. 2017).
 
-    (Vaswani et al. 2017; words beside the pixels as in Nichol et al. 2022, section 3.) words: the width of
-    the words, 0 for none. Written as two matrix products, see the module's note.
+    Written as two matrix products, see the module's note.
     """
 
-    def __init__(self, channels: int, words: int = 0, head: int = 32) -> None:
+    def __init__(self, channels: int, head: int = 32) -> None:
         super().__init__()
-        most = max(1, channels // head)
-        self.heads = next(heads for heads in range(most, 0, -1) if channels % heads == 0)
+        self.heads = heads_for(channels, head)
         self.norm = ChannelNorm()
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
-        self.of_words = nn.Linear(words, 2 * channels) if words else None
         self.out = zeroed(nn.Conv2d(channels, channels, 1))
 
-    def forward(self, x: Tensor, words: Tensor | None = None, present: Tensor | None = None) -> Tensor:
-        """Let every pixel of x: (B, C, H, W) look at every other, and at the words (B, L, W) present."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Let every pixel of x: (B, C, H, W) look at every other."""
         batch, channels, height, width = x.shape
         qkv = self.qkv(self.norm(x)).flatten(2).unflatten(1, (3, self.heads, channels // self.heads))
         q, k, v = qkv.unbind(1)  # each (B, heads, C/heads, H·W)
-        scores = (q.transpose(2, 3) @ k) * q.shape[2] ** -0.5
-        if self.of_words is not None and words is not None and present is not None:
-            told = self.of_words(words).transpose(1, 2).unflatten(1, (2, self.heads, channels // self.heads))
-            k_words, v_words = told.unbind(1)  # each (B, heads, C/heads, L)
-            seen = (q.transpose(2, 3) @ k_words) * q.shape[2] ** -0.5
-            seen = seen.masked_fill(~present[:, None, None], -torch.inf)
-            scores, v = torch.cat([scores, seen], 3), torch.cat([v, v_words], 3)
-        mixed = v @ scores.softmax(-1).transpose(2, 3)
+        weights = ((q.transpose(2, 3) @ k) * q.shape[2] ** -0.5).softmax(-1)
+        mixed = v @ weights.transpose(2, 3)
         return x + self.out(mixed.reshape(batch, channels, height, width))
+
+
+def heads_for(channels: int, head: int = 32) -> int:
+    """Return the number of heads of about `head` channels each that divides `channels`."""
+    most = max(1, channels // head)
+    return next(heads for heads in range(most, 0, -1) if channels % heads == 0)
+
+
+class WordAttention(nn.Module):
+    """Every pixel looks at the words of a sentence, and adds what it finds (Rombach et al. 2022, sec. 3.3).
+
+    words: the width of the words. Where a row has no words its pixels find nothing.
+    """
+
+    def __init__(self, channels: int, words: int) -> None:
+        super().__init__()
+        self.heads = heads_for(channels)
+        self.norm = ChannelNorm()
+        self.ask = nn.Conv2d(channels, channels, 1)
+        self.answer = nn.Linear(words, 2 * channels)
+        self.out = zeroed(nn.Conv2d(channels, channels, 1))
+
+    def forward(self, x: Tensor, words: Words) -> Tensor:
+        """Map x: (B, C, H, W) to the same shape."""
+        q = self.ask(self.norm(x)).flatten(2).unflatten(1, (self.heads, -1))  # (B, heads, C/heads, H·W)
+        answers = self.answer(words.each).transpose(1, 2).unflatten(1, (2, self.heads, -1))
+        k, v = answers.unbind(1)  # each (B, heads, C/heads, L)
+        seen = words.present[:, None, None]
+        scores = ((q.transpose(2, 3) @ k) * q.shape[2] ** -0.5).masked_fill(~seen, torch.finfo(q.dtype).min)
+        weights = scores.softmax(-1) * seen
+        found = (v @ weights.transpose(2, 3)).flatten(1, 2).unflatten(2, x.shape[2:])
+        return x + self.out(found)

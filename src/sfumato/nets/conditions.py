@@ -18,19 +18,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sfumato.condition import Condition
+from sfumato.nets.text import PADDING, TextTransformer, Words
 
-PICTURE, TEXT = "picture", "text"
-
-
-class Words(NamedTuple):
-    """Vectors to look at one by one: each: (B, L, W); present: (B, L) of bool, false for padding."""
-
-    each: Tensor
-    present: Tensor
+ATTRIBUTES, PICTURE, TEXT = "attributes", "picture", "text"
 
 
 class Said(NamedTuple):
-    """What a condition says: whole: (B, W), for the whole picture; words: for attention, or None."""
+    """What a condition says: whole: (B, W), of the whole picture; words: (B, L, W) for attention, or None."""
 
     whole: Tensor
     words: Words | None = None
@@ -94,6 +88,53 @@ class Vector:
 
 
 @dataclass(frozen=True)
+class Text:
+    """A sentence, as tokens int64 (B, length): read by a transformer that is trained with the network.
+
+    vocabulary: how many tokens; width: of its words; layers: of the transformer.
+    """
+
+    vocabulary: int
+    length: int
+    width: int = 128
+    layers: int = 2
+    channels = 0
+
+    @property
+    def words(self) -> int:
+        """The width of its words."""
+        return self.width
+
+    def reader(self, name: str, width: int) -> nn.Module:
+        """Return the transformer and what brings its whole to `width`."""
+        return Sentence(name, self, width)
+
+
+class Sentence(nn.Module):
+    """A condition that is a sentence: a whole, and words to look at; hidden, it has no words."""
+
+    def __init__(self, name: str, kind: Text, width: int) -> None:
+        super().__init__()
+        self.name, self.length = name, kind.length
+        self.read = TextTransformer(kind.vocabulary, kind.length, kind.width, kind.layers)
+        self.project = nn.Linear(kind.width, width)
+        self.not_told = nn.Parameter(torch.zeros(width))
+
+    def forward(self, condition: Condition | None, rows: int) -> Said:
+        """Return what a batch of `rows` is told: (B, width) and words (B, length, ·)."""
+        if condition is None or self.name not in condition.values:
+            # Read as padding, so that untold rows cost and say the same as hidden ones, to the last bit.
+            device = self.not_told.device
+            tokens = torch.full((rows, self.length), PADDING, device=device)
+            dropped = torch.ones(rows, dtype=torch.bool, device=device)
+        else:
+            tokens, dropped = condition.values[self.name], condition.dropped[self.name]
+        words = self.read(tokens.masked_fill(dropped[:, None], PADDING))
+        whole = torch.where(dropped[:, None], self.not_told, self.project(words.whole))
+        return Said(whole, words)
+
+
+@dataclass(frozen=True)
 class Picture:
     """A picture of `colours` channels and its noise level, as float (B, colours + 1, h, w)."""
 
@@ -132,8 +173,9 @@ class Told(nn.Module):
     def __init__(self, kinds: Kinds, width: int) -> None:
         super().__init__()
         self.width = width
-        self.channels = sum(kind.channels for kind in kinds.values())
         self.words = max((kind.words for kind in kinds.values()), default=0)
+        self.pictured = sum(kind.channels for kind in kinds.values())
+        self.channels = self.pictured + (2 if self.words else 0)
         self.readers = nn.ModuleDict({name: kind.reader(name, width) for name, kind in kinds.items()})
 
     def forward(self, level: Tensor, condition: Condition | None) -> Said:
@@ -146,11 +188,23 @@ class Told(nn.Module):
         return Said(whole, words)
 
     def shown_beside(self, x: Tensor, condition: Condition | None) -> Tensor:
-        """Return x: (B, C, H, W) with the channels of a picture condition, brought to its size, behind it."""
-        if not self.channels:
-            return x
+        """Return x: (B, C, H, W) with the channels that are shown behind it.
+
+        They are those of a picture condition, brought to its size, and where there are words, each pixel's
+        place: sentences speak of left and right, and convolutions cannot tell (Liu et al. 2018, "CoordConv").
+        """
+        if self.pictured:
+            x = torch.cat([x, self._picture(x, condition)], 1)
+        return torch.cat([x, places_like(x)], 1) if self.words else x
+
+    def _picture(self, x: Tensor, condition: Condition | None) -> Tensor:
         if condition is None or PICTURE not in condition.values:
-            return torch.cat([x, x.new_zeros(len(x), self.channels, *x.shape[2:])], 1)
+            return x.new_zeros(len(x), self.pictured, *x.shape[2:])
         beside = F.interpolate(condition.values[PICTURE].to(x.dtype), x.shape[2:], mode="bilinear")
-        hidden = condition.dropped[PICTURE][:, None, None, None]
-        return torch.cat([x, beside.masked_fill(hidden, 0.0)], 1)
+        return beside.masked_fill(condition.dropped[PICTURE][:, None, None, None], 0.0)
+
+
+def places_like(x: Tensor) -> Tensor:
+    """Return the place of each pixel of x: (B, C, H, W), across and down, in [−1, 1]: (B, 2, H, W)."""
+    down, across = (torch.linspace(-1, 1, side, device=x.device, dtype=x.dtype) for side in x.shape[2:])
+    return torch.stack(torch.meshgrid(across, down, indexing="xy")).expand(len(x), -1, -1, -1)

@@ -14,23 +14,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sfumato.condition import Condition
-from sfumato.nets.blocks import Attention, ChannelNorm, ResidualBlock, zeroed
-from sfumato.nets.conditions import Kinds, Told, Words
+from sfumato.nets.blocks import Attention, ChannelNorm, ResidualBlock, WordAttention, Words, zeroed
+from sfumato.nets.conditions import Kinds, Told
 from sfumato.nets.embedding import LevelEmbedding
 
 
 class Stage(nn.Module):
-    """The residual blocks of one level, one way."""
+    """The residual blocks of one level, one way, and a look at the words, if there are any to be told."""
 
-    def __init__(self, width: int, blocks: int, embedding: int) -> None:
+    def __init__(self, width: int, blocks: int, embedding: int, words: int) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(ResidualBlock(width, width, embedding) for _ in range(blocks))
+        self.look = WordAttention(width, words) if words else None
 
-    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+    def forward(self, h: Tensor, embedding: Tensor, words: Words | None) -> Tensor:
         """Map (B, width, H, W) to the same shape."""
         for block in self.blocks:
             h = block(h, embedding)
-        return h
+        return h if self.look is None or words is None else self.look(h, words)
 
 
 class UNet(nn.Module):
@@ -58,13 +59,13 @@ class UNet(nn.Module):
         self.level = LevelEmbedding(embedding)
         self.told = Told(conditions or {}, embedding)
         self.stem = nn.Conv2d((channels + self.told.channels) * fold**2, widths[0], 3, padding=1)
-        steps = list(pairwise(widths))
-        self.down = nn.ModuleList(Stage(width, blocks, embedding) for width in widths)
+        steps, words = list(pairwise(widths)), self.told.words
+        self.down = nn.ModuleList(Stage(width, blocks, embedding, words) for width in widths)
         self.shrink = nn.ModuleList(nn.Conv2d(4 * fine, coarse, 1) for fine, coarse in steps)
         self.middle = ResidualBlock(widths[-1], widths[-1], embedding)
-        self.attention = Attention(widths[-1], self.told.words) if attention else None
+        self.attention = Attention(widths[-1]) if attention else nn.Identity()
         self.join = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in reversed(widths))
-        self.up = nn.ModuleList(Stage(width, blocks, embedding) for width in reversed(widths))
+        self.up = nn.ModuleList(Stage(width, blocks, embedding, words) for width in reversed(widths))
         self.grow = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in reversed(steps))
         self.norm = ChannelNorm()
         self.head = zeroed(nn.Conv2d(widths[0], outputs * channels * fold**2, 3, padding=1))
@@ -75,9 +76,9 @@ class UNet(nn.Module):
         said = self.told(self.level(level), condition)
         embedding = F.silu(said.whole)
         shown = self._padded(self.told.shown_beside(x, condition))
-        h, skips = self._down(self.stem(F.pixel_unshuffle(shown, self.fold)), embedding)
-        h = self._attend(self.middle(h, embedding), said.words)
-        h = self._up(h, skips, embedding)
+        h, skips = self._down(self.stem(F.pixel_unshuffle(shown, self.fold)), embedding, said.words)
+        h = self.attention(self.middle(h, embedding))
+        h = self._up(h, skips, embedding, said.words)
         h = F.pixel_shuffle(self.head(F.silu(self.norm(h))), self.fold)
         return h[:, :, :height, :width]
 
@@ -87,25 +88,20 @@ class UNet(nn.Module):
             x = F.pad(x, (0, right, 0, bottom), mode="replicate")
         return x.contiguous(memory_format=torch.channels_last)
 
-    def _attend(self, h: Tensor, words: Words | None) -> Tensor:
-        if self.attention is None:
-            return h
-        return self.attention(h) if words is None else self.attention(h, words.each, words.present)
-
-    def _down(self, h: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def _down(self, h: Tensor, embedding: Tensor, words: Words | None) -> tuple[Tensor, list[Tensor]]:
         skips = []
         for depth, stage in enumerate(self.down):
             if depth:
                 h = self.shrink[depth - 1](F.pixel_unshuffle(h, 2))
-            h = stage(h, embedding)
+            h = stage(h, embedding, words)
             skips.append(h)
         return h, skips
 
-    def _up(self, h: Tensor, skips: list[Tensor], embedding: Tensor) -> Tensor:
+    def _up(self, h: Tensor, skips: list[Tensor], embedding: Tensor, words: Words | None) -> Tensor:
         for place, stage in enumerate(self.up):
             if place:
                 h = F.pixel_shuffle(self.grow[place - 1](h), 2)
-            h = stage(self.join[place](torch.cat([h, skips.pop()], 1)), embedding)
+            h = stage(self.join[place](torch.cat([h, skips.pop()], 1)), embedding, words)
         return h
 
 

@@ -15,6 +15,7 @@ from sfumato.train.budget import Budget
 
 RECIPES = {
     "images": "EDM on exploding noise, guided in training, sampled by UniPC: the default for pictures",
+    "upsampler": "pictures of half the size made whole again: the second stage of a cascade",
     "points": "EDM for vectors, with a multilayer perceptron, sampled by Heun: the default for them",
     "ddpm": "noise prediction on linear betas, sampled step by step as in Ho et al. 2020",
     "cosine": "v prediction on the cosine schedule, sampled by DDIM",
@@ -41,6 +42,7 @@ RECIPES = {
     "ladder-vae": "a ladder of latents, read bottom up and drawn top down",
     "gan": "a generator and a critic, by a relativistic loss that does not collapse",
     "contrastive": "an encoder of pictures alone, by two views of each",
+    "clip": "an encoder of pictures and one of sentences, with one space for both (CLIP)",
 }
 
 
@@ -66,9 +68,10 @@ def configure(
     facts = data_config(dataset, budget, latent)
     name = recipe or default_recipe(facts)
     made = _maker(name)(facts)
-    # A family of its own brings its networks; a diffusion model's network is a piece like its others.
-    network = {} if "family" in made else {"network": facts.network()}
-    tree = {"recipe": name, "seed": seed, **facts.common(), **network, **made}
+    # A family of its own brings its networks; a diffusion model's network is a piece like its others, and it
+    # can be told whatever is known.
+    usual = {} if "family" in made else {"network": facts.network(), "conditions": facts.conditions()}
+    tree = {"recipe": name, "seed": seed, **facts.common(), **usual, **made}
     return parse_config(tree).with_settings(settings)
 
 

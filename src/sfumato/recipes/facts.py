@@ -8,6 +8,7 @@ import torch
 from sfumato.data.dataset import Dataset
 from sfumato.data.scaling import Pixels, Scaling, standardise
 from sfumato.randomness import generator
+from sfumato.runs.conditions.text import learned
 from sfumato.runs.config import DataConfig, LatentConfig
 from sfumato.train.budget import Budget
 
@@ -25,7 +26,7 @@ class Facts:
     """The data of a run, how it meets the model, and how many seconds there are to train.
 
     latent: in whose codes the model lives, None for a model of the data itself; examples: how many there are
-    to train on.
+    to train on; text: the condition that their captions are, None without any.
 
     A budget that counts steps or images is as good as a short one.
     """
@@ -35,6 +36,7 @@ class Facts:
     seconds: float = 0.0
     latent: LatentConfig | None = None
     examples: int = 0
+    text: dict[str, object] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -92,16 +94,22 @@ class Facts:
             return {"training": {"batch": 512, "clip": 10.0}}
         return {"training": {"batch": 128, "learning_rate": 6e-3, "clip": 10.0}}
 
-    def conditions(self) -> dict[str, object]:
-        """Return what a model is told of an example: its label, where the data has labels."""
+    def labels(self) -> dict[str, object]:
+        """Return the condition that an example's label is, where the data has labels."""
         return {"label": {"name": "label", "classes": self.data.classes}} if self.data.classes else {}
+
+    def conditions(self) -> dict[str, object]:
+        """Return all that is known of an example and a diffusion model can be told."""
+        known = self.data.attributes
+        attributes = {"attributes": {"name": "attributes", "names": known}} if known else {}
+        return {**self.labels(), **attributes, **({"text": self.text} if self.text else {})}
 
     def common(self) -> dict[str, object]:
         """Return the parts of a configuration that do not depend on the recipe."""
         return {
             "data": self.data,
             "latent": self.latent,
-            "conditions": self.conditions(),
+            "conditions": self.labels(),
             "scaling": self.scaling,
             **self.training(),
         }
@@ -125,9 +133,19 @@ def data_config(dataset: Dataset, budget: Budget | None = None, latent: LatentCo
             "source": dataset.source,
             "shape": dataset.shape,
             "classes": dataset.classes,
+            "attributes": dataset.attributes,
+            "captions": dataset.train.captions is not None,
             "std": float(f"{max(std, 1e-3):.4g}"),
             "content_hash": dataset.content_hash,
         }
     )
     seconds = budget.amount if budget is not None and budget.of == "seconds" else 0.0
-    return Facts(data, spec, seconds, latent, len(dataset.train))
+    return Facts(data, spec, seconds, latent, len(dataset.train), text_spec(dataset))
+
+
+def text_spec(dataset: Dataset) -> dict[str, object] | None:
+    """Return the condition that the captions of a data set are, None without any."""
+    if dataset.train.captions is None:
+        return None
+    tokenizer = learned(dataset.train.captions)
+    return {"name": "text", "vocabulary": tokenizer.vocabulary, "length": tokenizer.length}

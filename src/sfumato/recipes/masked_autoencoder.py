@@ -6,5 +6,9 @@ from sfumato.recipes.facts import Facts
 def recipe(facts: Facts) -> dict[str, object]:
     """Return the family and how it is trained."""
     return {
-        "family": {"name": "masked-autoencoder", "latent": 64, "patch": 2 if facts.is_small else 4},
+        "family": {
+            "name": "masked-autoencoder",
+            "latent": facts.code(16, 64),
+            "patch": 2 if facts.is_small else 4,
+        },
     }

@@ -56,7 +56,8 @@ class Closed(BaseModel):
 class DataConfig(Closed):
     """Where the examples come from, how they were read, and what was measured of them.
 
-    std: the standard deviation of the training examples as the model sees them (sigma_data).
+    classes and attributes: names of what is known of examples, () where nothing is; captions: whether each
+    has one; std: the standard deviation of the training examples as the model sees them (sigma_data).
     """
 
     source: str
@@ -64,16 +65,19 @@ class DataConfig(Closed):
     channels: int | None = None
     background: str = "white"
     held_out: float = Field(0.1, ge=0, lt=1)
+    binarise: bool = False
     seed: int = Field(0, ge=0)
     shape: tuple[int, ...]
     classes: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+    captions: bool = False
     std: float = Field(gt=0)
     content_hash: str
 
     @property
     def reading(self) -> dict[str, Any]:
         """The arguments with which `load_data` read the source."""
-        return self.model_dump(include={"size", "channels", "background", "held_out", "seed"})
+        return self.model_dump(include={"size", "channels", "background", "held_out", "binarise", "seed"})
 
 
 class TrainingConfig(Closed):
@@ -179,7 +183,8 @@ class RunConfig(Closed):
             if key.split(".")[0].strip() in MEASURED_KEYS and not key.startswith("family."):
                 raise ConfigError(
                     f"'{key}' cannot be set: it says what was found. Choose the data and how it is read "
-                    "(--size, --channels, --background, --held-out) or the recipe (--recipe) instead."
+                    "(--size, --channels, --background, --held-out, --binarise) or the recipe (--recipe) "
+                    "instead."
                 )
             _set(tree, key.strip(), _value(text))
         return parse_config(tree)

@@ -21,13 +21,16 @@ from sfumato.data.summary import describe
 from sfumato.errors import RunError
 from sfumato.families.agreements import Autoencoder, Batch, Generator
 from sfumato.files import sweep, write_whole
+from sfumato.nets.conditions import TEXT
 from sfumato.runs.agreements import SamplingWish
-from sfumato.runs.conditions.build import NOTHING, Conditions
+from sfumato.runs.cascade.config import is_cascade
+from sfumato.runs.conditions.build import NOTHING, Conditions, Wishes
+from sfumato.runs.conditions.text import keep_tokenizer
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.latent import as_seen, keep_autoencoder, open_scaling
 from sfumato.runs.model import build_model, codes, decoded
 from sfumato.runs.registry import build
-from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, DATA, LOG, Run, chosen_average, done_of
+from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, DATA, LOG, Run, done_of
 from sfumato.runs.sampling import Request, walk
 from sfumato.train.averaging import Averages
 from sfumato.train.budget import Budget
@@ -164,7 +167,8 @@ class Training:
             self._keep_budget()
         checkpoint = load(self.folder / CHECKPOINT)
         self.fit.load_tensors(checkpoint.tensors, done_of(checkpoint))
-        self.averages.load_tensors(checkpoint.tensors, chosen_average(checkpoint))
+        self.averages.load_tensors(checkpoint.tensors)
+        self._held_out.resume(self.budget.progress(self.fit.done), self.fit.done.steps)
         self._saved_at = self.fit.done.seconds
 
     def _keep_budget(self) -> None:
@@ -180,7 +184,8 @@ class Training:
         model = self.model.around({"average": averages, "raw": {name: raw[name] for name in averages}}[which])
         scaling = self.scaling
         if isinstance(model.family, Generator):
-            asked = self.conditions.only(model.obeys).asked({}, {}, n)
+            unseen = self.dataset.held_out if len(self.dataset.held_out) else self.dataset.train
+            asked = self.conditions.only(model.obeys).asked(Wishes(like=unseen), n)
             request = Request(n, 0, asked, model.sampling(SamplingWish(self.folder)))
             (last,) = deque(walk(model, scaling, request, range(n)), maxlen=1)
             return last.state
@@ -239,6 +244,10 @@ def begin_training(
             refuse_taken(folder)
             keep_autoencoder(autoencoder, folder)
         place.wait_for_everyone()
+    if TEXT in config.conditions and accelerator().is_main_process:
+        refuse_taken(folder)
+        keep_tokenizer(config.conditions[TEXT], dataset, folder)
+    accelerator().wait_for_everyone()
     training = Training(config, dataset, folder, budget)
     training.begin()
     return training
@@ -246,7 +255,7 @@ def begin_training(
 
 def refuse_taken(folder: Path) -> None:
     """Raise RunError for a folder that holds a run."""
-    if (folder / CONFIG).exists():
+    if (folder / CONFIG).exists() or is_cascade(folder):
         raise RunError(
             f"{folder} holds a run already: add --resume to go on with it, or choose another --out."
         )

@@ -14,7 +14,7 @@ so that the folder is all it takes to sample pictures.
 """
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -164,4 +164,4 @@ def as_seen(split: Split, scaling: Scaling) -> tuple[Split, Scaling]:
     places = torch.arange(len(split)).split(CHUNK) if len(split) else []
     found = [scaling.to_model(split.batch(some)[0]).cpu() for some in places]
     store = MemoryStore(torch.cat(found) if found else torch.empty(0, *split.shape))
-    return Split(store, split.labels, split.captions), AsTheyAre()
+    return replace(split, store=store), AsTheyAre()

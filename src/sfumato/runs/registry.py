@@ -30,10 +30,10 @@ from sfumato.diffusion import (
 from sfumato.errors import ConfigError, unknown
 from sfumato.families.adversarial import gan
 from sfumato.families.autoencoders import autoencoder, vq_vae
-from sfumato.families.contrasting import contrastive
+from sfumato.families.contrasting import clip, contrastive
 from sfumato.families.hierarchies import hierarchical, ladder
 from sfumato.families.variational import vae
-from sfumato.runs.conditions import label, picture
+from sfumato.runs.conditions import attributes, label, picture, text
 from sfumato.runs.networks import MLPShape, UNetShape
 from sfumato.train.muon import Muon
 from sfumato.train.optimiser import AdamW
@@ -55,8 +55,14 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "ladder-vae": ladder.LadderVAE,
         "gan": gan.GAN,
         "contrastive": contrastive.Contrastive,
+        "clip": clip.CLIP,
     },
-    "condition": {"label": label.LabelCondition, "picture": picture.PictureCondition},
+    "condition": {
+        "label": label.LabelCondition,
+        "text": text.TextCondition,
+        "attributes": attributes.AttributesCondition,
+        "picture": picture.PictureCondition,
+    },
     "scaling": {"pixels": Pixels, "standardise": Standardise},
     "network": {"unet": UNetShape, "mlp": MLPShape},
     "schedule": {

@@ -15,19 +15,20 @@ RUN/classifier.safetensors  a classifier of noisy examples, where one was traine
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sfumato.condition import Condition
+from sfumato.data.dataset import Split
 from sfumato.errors import ConfigError, RunError
 from sfumato.families.diffusion import Guide
-from sfumato.nets.conditions import TEXT
+from sfumato.nets.conditions import ATTRIBUTES, TEXT
 from sfumato.nets.embedding import LABEL
 from sfumato.runs.agreements import SamplingWish
-from sfumato.runs.conditions.build import Conditions
+from sfumato.runs.conditions.build import Conditions, Wishes
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.diffusion_model import DiffusionModel
 from sfumato.runs.latent import open_scaling
@@ -112,6 +113,11 @@ class Run:
         return self.model.classes
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of what it makes: (C, H, W) of pictures, (D,) of vectors."""
+        return self.config.data.shape
+
+    @property
     def history(self) -> list[dict[str, float]]:
         """The rows of the log."""
         return read_history(self.folder / LOG)
@@ -124,25 +130,29 @@ class Run:
         guides: Sequence[Guide] = (),
         known: Sequence[Guide] = (),
         prompts: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
         negative: Sequence[str] | None = None,
         conditions: Mapping[str, Sequence[Any]] | None = None,
+        like: Split | None = None,
         **options: Any,
     ) -> Request:
         """Describe what to sample; raise ConfigError for what this model cannot do.
 
-        labels: class names or numbers; prompts: texts; conditions: what is asked of others, by their names;
-        the images cycle through each of them. negative: texts that guidance leads away from; seed: of the
-        first image, the next has the next; guides, known: see `runs.guides` and `SamplingOptions`; options:
-        `sampler`, `grid`, `steps`, `threshold`, `guidance` and `guidance_interval`, where they should differ
-        from the run's own.
+        labels: class names or numbers; prompts: texts; attributes: such as "Smiling, not Male"; conditions:
+        what is asked of others, by their names; the images cycle through each of them. like: examples whose
+        captions, and other conditions, to ask for where nothing is asked; negative: texts that guidance leads
+        away from; seed: of the first image, the next has the next; guides, known: see `runs.guides` and
+        `SamplingOptions`; options: `sampler`, `grid`, `steps`, `threshold`, `guidance` and
+        `guidance_interval`, where they should differ from the run's own.
         """
-        given = {name: value for name, value in options.items() if value is not None}
-        sampling = self.model.sampling(SamplingWish(self.folder, self.done.steps, guides, known, given))
-        asked = {**({LABEL: labels} if labels else {}), **({TEXT: prompts} if prompts else {})}
-        away = {TEXT: negative} if negative else {}
-        condition = self.conditions.asked({**asked, **(conditions or {})}, away, n)
-        shown = tuple(prompts[place % len(prompts)] for place in range(n)) if prompts else ()
-        return Request(n, seed, condition, sampling, shown)
+        chosen = {name: value for name, value in options.items() if value is not None}
+        sampling = self.model.sampling(SamplingWish(self.folder, self.done.steps, guides, known, chosen))
+        given = {LABEL: labels, TEXT: prompts, ATTRIBUTES: attributes, **(conditions or {})}
+        asked = {name: values for name, values in given.items() if values}
+        wishes = Wishes(asked, {TEXT: negative} if negative else {}, like)
+        texts = prompts or (like.captions if like and TEXT in self.conditions.readers else ()) or ()
+        shown = tuple(texts[place % len(texts)] for place in range(n)) if texts else ()
+        return Request(n, seed, self.conditions.asked(wishes, n), sampling, shown)
 
     def walk(self, request: Request, places: range) -> Iterator[Chunk]:
         """Yield the moments of sampling the images at `places` of a request."""
@@ -155,12 +165,15 @@ class Run:
 
         Arguments as for `request`.
         """
-        request = self.request(n, labels, seed, **options)
-        parts = []
-        for places in request.chunks(CHUNK):
-            (last,) = deque(self.walk(request, places), maxlen=1)  # moments are not kept, as a list would
-            parts.append(last.state)
-        return np.concatenate(parts)
+        return sample_whole(self, self.request(n, labels, seed, **options), CHUNK)
+
+    def told(self, options: Any) -> dict[str, Any]:
+        """Return how is sampled with these options of a request, ready for JSON."""
+        return self.model.told(options)
+
+    def own_way(self) -> Any:
+        """Return the options by which it is sampled where nobody says otherwise."""
+        return self.model.sampling(SamplingWish(self.folder, self.done.steps))
 
     def encode(self, examples: np.ndarray | Tensor, labels: Tensor | None = None) -> np.ndarray:
         """Return the codes of examples, as the data is: uint8 (N, C, H, W) or float (N, D), as (N, *latent).
@@ -203,6 +216,23 @@ class Run:
             said = None if labels is None else Condition.of(label=labels[places]).to(self.device)
             parts.append(compute(values[places], said).cpu().numpy())
         return np.concatenate(parts)
+
+
+class Sampled(Protocol):
+    """What can be walked from a request to its images: a run, or a cascade of them."""
+
+    def walk(self, request: Request, places: range) -> Iterator[Chunk]:
+        """Yield the moments of sampling the images at `places` of a request."""
+        ...
+
+
+def sample_whole(sampled: Sampled, request: Request, size: int) -> np.ndarray:
+    """Return all images of a request, in chunks of `size`: (n, ...)."""
+    parts = []
+    for places in request.chunks(size):
+        (last,) = deque(sampled.walk(request, places), maxlen=1)  # moments are not kept, as a list would
+        parts.append(last.state)
+    return np.concatenate(parts)
 
 
 def done_of(checkpoint: Checkpoint) -> Done:

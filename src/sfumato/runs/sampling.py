@@ -5,7 +5,7 @@ so `-n 1 --seed 7 --label 7` makes again what stood at place 7 of `--seed 0`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -40,6 +40,14 @@ class Request:
     def labels(self) -> Tensor | None:
         """The labels asked for: int64 (n,), or None for an unlabelled model."""
         return None if self.condition is None else self.condition.values.get(LABEL)
+
+    def part(self, places: range) -> "Request":
+        """Return the request of the images at `places` alone."""
+        chosen = slice(places.start, places.stop)
+        told = self.condition and self.condition[chosen]
+        return replace(
+            self, n=len(places), seed=self.seed + places.start, condition=told, prompts=self.prompts[chosen]
+        )
 
     def conditions(self, places: range, device: torch.device) -> Condition | None:
         """Return the condition of the images at `places`."""

@@ -2,9 +2,10 @@
 
     "a red circle" ↦ [BEGIN, a, red, circle, END, PADDING, …]
 
-A tokenizer is learned from a run's captions and kept beside its weights as one JSON text. What it does not
-know is left out of the row and told by `unknown`: a token for it would reach the network as a vector that no
-caption has trained. Capital letters are small ones to it, and each mark of punctuation is a word.
+A tokenizer is learned from a run's captions and kept beside its weights as one JSON text. A word that it has
+no token for is left out of the row: a token for whatever is unknown would reach the network as a vector that
+no caption has trained. Where words are read in pieces, a new one is spelled. Either way `unknown` tells of
+it. Capital letters are small ones to it, and each mark of punctuation is a word.
 """
 
 import json
@@ -56,7 +57,7 @@ class Tokenizer:
         return self.library.get_vocab_size()
 
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """Return the rows of sentences, (B, length) int64, without what `unknown` and `cut` tell of."""
+        """Return the rows of sentences: (B, length) int64, of whole words, as many as have room."""
         rows = torch.full((len(texts), self.length), PADDING)
         for row, text in zip(rows, texts, strict=True):
             numbers = [token.number for token in self._fitting(self._tokens(text))]

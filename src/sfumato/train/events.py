@@ -12,16 +12,17 @@ from sfumato.train.budget import Done
 
 @dataclass(frozen=True)
 class Stepped:
-    """One optimiser step was made.
+    """One step was made.
 
-    losses: the mean training loss of each player that moved; progress: share of the budget used.
+    progress: share of the budget used; losses: the mean training loss of each player that moved, by its name;
+    gradient_norms: the norm of each one's gradient before it was clipped.
     """
 
     done: Done
     progress: float
     losses: Mapping[str, float]
     learning_rate: float
-    gradient_norm: float
+    gradient_norms: Mapping[str, float]
 
 
 @dataclass(frozen=True)

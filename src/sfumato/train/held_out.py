@@ -2,8 +2,12 @@
 
 At the end, and where training is stopped, it also chooses the average: the one with the lowest such loss. In
 a game between players no loss says how good the model is: there only the family's own measures are taken.
+
+Looks are even over the budget, `times` of them. Few examples are learned by heart long before the first of
+those, so until then there are also looks at steps that grow by half: 100, 150, 225, …
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 
 import torch
@@ -11,10 +15,13 @@ from torch import Tensor
 
 from sfumato.families.agreements import Batch, Draws, Measured, Trainable
 from sfumato.randomness import generator
-from sfumato.train.averaging import Averages, Networks
+from sfumato.train.averaging import BEST, Averages, Networks
 from sfumato.train.budget import Done
 from sfumato.train.device import autocast, to_device
-from sfumato.train.events import Ended, Event, HeldOut, Stepped
+from sfumato.train.events import Ended, Event, HeldOut, Notice, Stepped
+
+FIRST, GROWTH = 100, 1.5
+"""The step of the first early look, and what the step of each further one is multiplied by."""
 
 
 class HeldOutLoss:
@@ -41,40 +48,67 @@ class HeldOutLoss:
         self._family, self._averages, self._load, self._announce = family, averages, load, announce
         self._indices = torch.randperm(examples, generator=generator(0, "held-out examples"))[:most]
         self._shape, self._device, self._precision = shape, device, precision
-        self._times, self._next = times, 0
+        self._times, self._looks = times, (-1, 0)
+
+    def resume(self, progress: float, steps: int) -> None:
+        """Take up after so many steps: a look that was due by then was taken then."""
+        self._looks = self._due(progress, steps)
+
+    def _due(self, progress: float, steps: int) -> tuple[int, int]:
+        """Return how many even looks and how many early ones are due by now."""
+        even = min(int(progress * self._times), self._times - 1) if steps else -1
+        early = int(math.log(steps / FIRST, GROWTH)) + 1 if steps >= FIRST and even < 1 else 0
+        return even, early
 
     def __call__(self, event: Event) -> None:
         """Hear an event."""
         if not len(self._indices):
             return
         if isinstance(event, Ended):
-            if self._compared:
-                self._averages.choose(self.loss)
+            self._choose()
             self._measure(event.done)
         elif isinstance(event, Stepped):
-            mark = int(event.progress * self._times)
-            if self._next <= mark < self._times:
-                self._next = mark + 1
-                self._measure(event.done)
+            due = self._due(event.progress, event.done.steps)
+            if due > self._looks:
+                self._looks = due
+                average = self._measure(event.done)
+                if average is not None and self._family.players()[0].steady:
+                    self._averages.keep(average, event.done.steps)
 
     @property
     def _compared(self) -> bool:
         return self._family.players()[0].compared
 
-    def _measure(self, done: Done) -> None:
+    def _choose(self) -> None:
+        if self._compared:
+            self._averages.choose(self.losses)
+        if self._averages.chosen == BEST:
+            self._announce(
+                Notice(
+                    f"the weights of step {self._averages.kept_at:,} do best on held-out examples and are "
+                    "the ones to be used: later ones know the training examples by heart. A shorter budget "
+                    "or more examples would do better still"
+                )
+            )
+
+    def _measure(self, done: Done) -> float | None:
         averages = self._averages.modules()
         raw, average = (self.loss({}), self.loss(averages)) if self._compared else (None, None)
         self._announce(HeldOut(done, raw, average, self.measures(averages)))
+        return average
 
-    @torch.no_grad()
     def loss(self, networks: Networks) -> float:
         """Return the first player's mean loss with `networks` in place of the players' own."""
-        player = self._with(networks).players()[0]
-        total = 0.0
+        return float(self.losses(networks).mean())
+
+    @torch.no_grad()
+    def losses(self, networks: Networks) -> Tensor:
+        """Return the first player's loss of each example likewise: (N,) of float64."""
+        player, found = self._with(networks).players()[0], []
         for batch, draws in self._batches():
             with autocast(self._device, self._precision):
-                total += float(player.loss(batch, draws).sum())
-        return total / len(self._indices)
+                found.append(player.loss(batch, draws).double())
+        return torch.cat(found)
 
     @torch.no_grad()
     def measures(self, networks: Networks) -> Mapping[str, float]:

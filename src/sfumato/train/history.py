@@ -1,7 +1,11 @@
-"""The log of a run: what happened, as rows of numbers."""
+"""The log of a run: what happened, as rows of numbers.
+
+A row of training holds, of each player that moved since the last such row, the mean of its loss and of its
+gradient's norm over those moves.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -9,19 +13,21 @@ from sfumato.files import write_whole
 from sfumato.train.budget import Done
 from sfumato.train.events import Event, HeldOut, Stepped
 
+LOSS_OF = "loss of "
+GRADIENT_NORM_OF = "gradient norm of "
 COLUMNS = (
     "step",
     "images",
     "seconds",
-    "loss",
     "learning_rate",
-    "gradient_norm",
     "images_per_second",
     "held_out_loss",
     "held_out_loss_average",
 )
-"""What every log has; other names are losses of further players, "loss of NAME", and a family's measures."""
-LOSS_OF = "loss of "
+"""What every log has besides "loss of NAME" and "gradient norm of NAME", where NAME is a player's; any other
+name is a measure that the family takes of itself."""
+
+Row = Mapping[str, float | None]
 
 
 class History:
@@ -32,7 +38,7 @@ class History:
 
     def __init__(self, path: Path, rows: int = 500) -> None:
         self._path, self._share, self._next = path, 1 / rows, 0.0
-        self._losses: list[Mapping[str, float]] = []
+        self._steps: list[Stepped] = []
         self.rows: list[dict[str, float]] = read_history(path)
         self._last = (0.0, 0)
 
@@ -49,7 +55,7 @@ class History:
             known = {name: value for name, value in losses.items() if value is not None}
             self._add(event.done, {**known, **event.measures})
         elif isinstance(event, Stepped):
-            self._losses.append(event.losses)
+            self._steps.append(event)
             if event.progress >= self._next:
                 self._add_mean(event)
 
@@ -59,20 +65,14 @@ class History:
         self._add(
             event.done,
             {
-                **self._mean_losses(),
+                **means(LOSS_OF, [step.losses for step in self._steps]),
+                **means(GRADIENT_NORM_OF, [step.gradient_norms for step in self._steps]),
                 "learning_rate": event.learning_rate,
-                "gradient_norm": event.gradient_norm,
                 "images_per_second": (event.done.images - images) / elapsed,
             },
         )
-        self._losses, self._last = [], (event.done.seconds, event.done.images)
+        self._steps, self._last = [], (event.done.seconds, event.done.images)
         self._next = event.progress + self._share
-
-    def _mean_losses(self) -> dict[str, float]:
-        """Return the mean loss of the first player, and of each further one by its name."""
-        names = dict.fromkeys(name for losses in self._losses for name in losses)
-        means = {name: fmean(losses[name] for losses in self._losses if name in losses) for name in names}
-        return {LOSS_OF + name if place else "loss": means[name] for place, name in enumerate(names)}
 
     def _add(self, done: Done, values: Mapping[str, float]) -> None:
         row = {"step": done.steps, "images": done.images, "seconds": round(done.seconds, 3)}
@@ -80,6 +80,28 @@ class History:
         self.rows.append(row)
         with self._path.open("a") as file:
             file.write(json.dumps(row) + "\n")
+
+
+def means(what: str, moves: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean of each player's values over the moves it made, by `what` and its name."""
+    players = dict.fromkeys(name for move in moves for name in move)
+    return {what + name: fmean(move[name] for move in moves if name in move) for name in players}
+
+
+def players_of(rows: Iterable[Row]) -> list[str]:
+    """Return the names of the players whose loss the rows tell, in their order."""
+    columns = dict.fromkeys(column for row in rows for column in row)
+    return [column.removeprefix(LOSS_OF) for column in columns if column.startswith(LOSS_OF)]
+
+
+def measures_of(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Return the last value of each measure that the family took of itself, by its name."""
+    last = {name: value for row in rows for name, value in row.items()}
+    return {
+        name: value
+        for name, value in last.items()
+        if name not in COLUMNS and not name.startswith((LOSS_OF, GRADIENT_NORM_OF))
+    }
 
 
 def read_history(path: Path) -> list[dict[str, float]]:

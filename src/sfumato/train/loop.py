@@ -113,11 +113,11 @@ class Fit:
         while budget.progress(self.done) < 1 and not (stop if alone else agreed):
             progress = budget.progress(self.done)
             rate = self._rate(progress)
-            losses, norm = self._step(players, progress)
+            losses, norms = self._step(players, progress)
             seconds, agreed = self._agree(time.perf_counter() - start, stop)
             steps = self.done.steps + 1
             self.done = Done(steps, steps * self.settings.batch, seconds)
-            yield Stepped(self.done, budget.progress(self.done), losses, rate, norm)
+            yield Stepped(self.done, budget.progress(self.done), losses, rate, norms)
         finished = budget.progress(self.done) >= 1
         yield Ended(self.done, None if finished else stop.name)
 
@@ -127,19 +127,22 @@ class Fit:
         scale = learning_rate_scale(self.done.steps, progress, settings.warmup, settings.flat, floor)
         return settings.learning_rate * scale
 
-    def _step(self, players: tuple[Player, ...], progress: float) -> tuple[dict[str, float], float]:
+    def _step(
+        self, players: tuple[Player, ...], progress: float
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Move each player whose turn it is, and return their losses and gradients' norms by name."""
         step = self.done.steps
         batch, draws = self._rows(self._order.indices(step), generator(self.settings.seed, "train", step))
         batch = replace(batch, progress=progress)
-        losses, norm = {}, 0.0
+        losses, norms = dict[str, float](), dict[str, float]()
         for player in players:
             if step % player.every:
                 continue
             still_but(player, self.players)
             loss = self.loss(player, batch, draws)
             loss.backward()
-            norm = self._average_and_clip(player.module)
-            if not math.isfinite(norm):
+            norms[player.name] = self._average_and_clip(player.module)
+            if not math.isfinite(norms[player.name]):
                 raise TrainingDivergedError(
                     f"training stopped at step {step}: the loss of '{player.name}' is no longer a number. "
                     "The last checkpoint is untouched; train again with a lower training.learning_rate."
@@ -149,7 +152,7 @@ class Fit:
             take_step(self._optimisers[player.name], player.pace * self._rate(progress, player.floor))
             if player.after:
                 player.after(batch, draws)
-        return losses, norm
+        return losses, norms
 
     def loss(self, player: Player, batch: Batch, draws: Draws) -> Tensor:
         """Return the mean loss of a batch: ()."""

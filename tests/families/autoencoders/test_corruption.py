@@ -65,6 +65,17 @@ def test_only_what_was_hidden_counts() -> None:
     assert torch.allclose(mask.error(seen_changed, draws), mask.error(errors, draws))
 
 
+def test_what_could_be_seen_is_put_back_and_what_was_hidden_is_as_rebuilt() -> None:
+    mask, x, rebuilt = Mask(0.5, 2), torch.zeros(6, 3, 8, 8), torch.ones(6, 3, 8, 8)
+    draws = mask.draw(6, (3, 8, 8), random())
+    assert torch.equal(mask.completed(rebuilt, x, draws), draws["hidden"].expand_as(x).float())
+    # Its error over the whole picture is that of the hidden part, by its share.
+    squares = (mask.completed(rebuilt, x, draws) - x).square()
+    assert torch.allclose(squares.mean((1, 2, 3)), 0.5 * mask.error((rebuilt - x).square(), draws))
+    for corruption in (Nothing(), Noise(0.0, 1.0)):
+        assert corruption.completed(rebuilt, x, draws) is rebuilt
+
+
 def test_every_error_counts_otherwise() -> None:
     errors = torch.rand(6, 1, 4, 4, generator=random())
     for corruption in (Nothing(), Noise(0.0, 1.0)):

@@ -163,3 +163,13 @@ def test_two_views_differ_and_are_independent_of_the_other_rows() -> None:
     some = slice(2, 5)
     part = views(x[some], {name: value[some] for name, value in drawn.items()})
     assert torch.equal(part, torch.cat([made[:6][some], made[6:][some]]))
+
+
+def test_a_view_does_not_know_how_many_there_are() -> None:
+    x, pieces = pictures(), (Moved(), Tinted(), Noisy())
+    two, one = Views(pieces), Views(pieces, ("first",))
+    draws = two.draw(5, (3, 9, 12), torch.Generator().manual_seed(0))
+    only = one.draw(5, (3, 9, 12), torch.Generator().manual_seed(0))
+    assert only.keys() == {name for name in draws if name.startswith("first.")}
+    assert torch.equal(one(x, draws), two(x, draws)[:5])
+    assert torch.equal(one(x, only), one(x, draws))

@@ -5,19 +5,22 @@ from typing import Annotated
 
 import typer
 
-from sfumato.app.cli.options import Background, Channels, HeldOut, Size
+from sfumato.app.cli.options import Background, Binarise, Channels, HeldOut, Size
 
 
 def data(
     source: Annotated[
         str,
-        typer.Argument(metavar="DATA", help="A built-in name, a folder, a .zip or .tar, an array file."),
+        typer.Argument(
+            metavar="DATA", help="A built-in name, a folder, a .zip or .tar, an array file, or hf:OWNER/NAME."
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help="The contact sheet \\[default: NAME-sheet.png].")] = None,
     size: Size = None,
     channels: Channels = None,
     background: Background = None,
     held_out: HeldOut = None,
+    binarise: Binarise = None,
 ) -> None:
     """Say what is in DATA and draw a contact sheet of it.
 
@@ -25,5 +28,6 @@ def data(
     """
     from sfumato.app.contact_sheet import describe_data
 
-    reading = {"size": size, "channels": channels, "background": background, "held_out": held_out}
+    form = {"size": size, "channels": channels, "background": background, "binarise": binarise}
+    reading = {**form, "held_out": held_out}
     describe_data(source, reading, out)

@@ -49,12 +49,13 @@ def evaluate(
     from sfumato.app.scoring import score_run
     from sfumato.errors import ConfigError
     from sfumato.families.agreements import Generator
-    from sfumato.runs.run import Run
+    from sfumato.runs.cascade.cascade import Cascade
+    from sfumato.runs.opening import open_folder
 
-    opened = Run.open(run)
+    opened = open_folder(run)
     wish = Guidances(guidance, guidance_interval, classifier_guidance, weaker, weaker_guidance)
     how = {"sampler": sampler, "grid": grid, "steps": steps, "threshold": threshold}
-    if isinstance(opened.family, Generator):
+    if isinstance(opened, Cascade) or isinstance(opened.family, Generator):
         score_run(opened, data, n, seed, as_json, wish, **how)
     elif wish != Guidances() or any(how.values()):
         raise ConfigError(f"{run} samples nothing: leave out the options that say how to sample.")

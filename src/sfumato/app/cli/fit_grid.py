@@ -25,7 +25,16 @@ def fit_grid(
     [bold]sfumato sample runs/demo --sampler unipc --steps 8 --grid fitted[/]
     """
     from sfumato.app.grid_fitting import fit_and_keep
+    from sfumato.app.guiding import weights_of
     from sfumato.runs.run import Run
 
     opened = Run.open(run)
-    fit_and_keep(opened, trajectories, seed, sampler=sampler, steps=steps, guidance=guidance)
+    weight = None if guidance is None else weights_of(guidance)
+    fit_and_keep(
+        opened,
+        trajectories,
+        seed,
+        sampler=sampler,
+        steps=steps,
+        guidance=weight,
+    )

@@ -18,12 +18,14 @@ from sfumato.app.cli.encode import encode
 from sfumato.app.cli.evaluate import evaluate
 from sfumato.app.cli.filters import filters
 from sfumato.app.cli.fit_grid import fit_grid
+from sfumato.app.cli.inpaint import inpaint
 from sfumato.app.cli.interpolate import interpolate
 from sfumato.app.cli.likelihood import likelihood
 from sfumato.app.cli.recipes import recipes
 from sfumato.app.cli.reconstruct import reconstruct
 from sfumato.app.cli.sample import sample
 from sfumato.app.cli.train import train
+from sfumato.app.cli.upscale import upscale
 from sfumato.app.cli.verify import verify
 from sfumato.errors import SfumatoError
 
@@ -35,6 +37,7 @@ app = typer.Typer(
 )
 VERBS = (
     *(demo, train, sample, distill, classifier, fit_grid, evaluate, likelihood),
+    *(inpaint, upscale),
     *(encode, decode, reconstruct, interpolate),
     *(data, filters, recipes, verify),
 )

@@ -17,14 +17,25 @@ HeldOut = Annotated[
     float | None,
     typer.Option(help="The share held out, where the data has no test split \\[default: 0.1]."),
 ]
+Binarise = Annotated[
+    bool | None,
+    typer.Option(
+        "--binarise",
+        help="Draw each grey pixel black or white with its value's probability, once, by seed 0.",
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, max=2**62, help="Image i is made from seed + i.")]
 Labels = Annotated[
     list[str] | None,
     typer.Option("--label", metavar="L", help="A class by name or number; repeat to cycle \\[default: all]."),
 ]
 Guidance = Annotated[
-    float | None,
-    typer.Option(min=0, help="0 ignores the label, 1 follows it, 2 exaggerates it \\[default: the run's]."),
+    str | None,
+    typer.Option(
+        metavar="W",
+        help="0 ignores label and prompt, 1 follows them, 3 exaggerates; or text=3,label=1.5 "
+        "\\[default: the run's].",
+    ),
 ]
 SamplerName = Annotated[
     str | None,
@@ -74,7 +85,24 @@ SampleFile = Annotated[
         "\\[default: RUN/samples.png]."
     ),
 ]
-Prompts = Annotated[list[str] | None, typer.Option(help="What to draw, for a model trained on captions.")]
+Prompts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prompt", metavar="TEXT", help="What to draw, for a model trained on captions; repeat to cycle."
+    ),
+]
+Attributes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attributes",
+        metavar="A",
+        help='Such as "Smiling, not Male", for data with them; repeat to cycle.',
+    ),
+]
+Negative = Annotated[
+    list[str] | None,
+    typer.Option("--negative", metavar="TEXT", help="What guidance is to lead away from; repeat to cycle."),
+]
 Latent = Annotated[
     Path | None, typer.Option(metavar="RUN", help="Train in the codes of this autoencoder's run.")
 ]

@@ -8,5 +8,6 @@ def recipes() -> None:
     """
     from sfumato.app.console import facts_table, output
     from sfumato.recipes import RECIPES
+    from sfumato.recipes.cascades import TOLD as CASCADES_TOLD
 
-    output.print(facts_table(RECIPES.items()))
+    output.print(facts_table([*RECIPES.items(), *CASCADES_TOLD.items()]))

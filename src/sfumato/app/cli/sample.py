@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from sfumato.app.cli.options import (
+    Attributes,
     ClassifierGuidance,
     GridName,
     Guidance,
@@ -12,6 +13,7 @@ from sfumato.app.cli.options import (
     Inpaint,
     Labels,
     Mask,
+    Negative,
     Prompts,
     RunFolder,
     SampleFile,
@@ -30,6 +32,8 @@ def sample(
     out: SampleFile = None,
     labels: Labels = None,
     prompt: Prompts = None,
+    negative: Negative = None,
+    attributes: Attributes = None,
     guidance: Guidance = None,
     guidance_interval: GuidanceInterval = None,
     classifier_guidance: ClassifierGuidance = None,
@@ -48,17 +52,18 @@ def sample(
     Image i is made from seed + i alone, so any one of them can be made again.
 
     Example: [bold]sfumato sample runs/demo -n 50 --label 3 --guidance 2 --out threes.gif[/]
+
+    Example: [bold]sfumato sample runs/scenes -n 8 --prompt "a red circle" --prompt "a blue square"[/]
     """
     from sfumato.app.guiding import Guidances
-    from sfumato.app.sampling import sample_to
-    from sfumato.errors import ConfigError
+    from sfumato.app.sampling import sample_to, tell_lost
     from sfumato.runs.fitting import accelerator
-    from sfumato.runs.run import Run
+    from sfumato.runs.opening import open_folder
 
-    opened = Run.open(run, accelerator().device)
-    if prompt:
-        raise ConfigError("this model was trained without captions: ask for a class with --label.")
+    opened = open_folder(run, accelerator().device)
     wish = Guidances(guidance, guidance_interval, classifier_guidance, weaker, weaker_guidance, inpaint, mask)
     how = {"sampler": sampler, "grid": grid, "steps": steps, "threshold": threshold}
-    request = wish.request(opened, n, labels, seed, **how)
+    asked = {"prompts": prompt, "negative": negative, "attributes": attributes}
+    request = wish.request(opened, n, labels, seed, **asked, **how)
+    tell_lost(opened, [*(prompt or ()), *(negative or ())])
     sample_to(opened, request, out or run / "samples.png")

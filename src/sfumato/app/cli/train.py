@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sfumato.app.cli.options import Background, Channels, HeldOut, Latent, Size
+from sfumato.app.cli.options import Background, Binarise, Channels, HeldOut, Latent, Size
 
 DEFAULT_BUDGET = "5m"
 
@@ -15,7 +15,7 @@ def train(
         str | None,
         typer.Argument(
             metavar="DATA",
-            help="A built-in name (digits, moons, …), a folder, a .zip or .tar, an .npz or .npy "
+            help="A built-in name (digits, …), a folder, a .zip or .tar, an .npz or .npy, hf:OWNER/NAME "
             "[default with --resume: the run's own].",
         ),
     ] = None,
@@ -43,6 +43,7 @@ def train(
     channels: Channels = None,
     background: Background = None,
     held_out: HeldOut = None,
+    binarise: Binarise = None,
 ) -> None:
     """Train a model on DATA and leave a run folder: weights, log, previews, report.
 
@@ -50,11 +51,10 @@ def train(
 
     Example: [bold]sfumato train my-pictures/ --size 32 --budget 10m --out runs/mine[/]
     """
-    from sfumato.app.training import TrainingWish, resume_run, start_run
+    from sfumato.app.cascading import train_as_wished
+    from sfumato.app.training import TrainingWish
 
-    reading = {"size": size, "channels": channels, "background": background, "held_out": held_out}
+    form = {"size": size, "channels": channels, "background": background, "binarise": binarise}
+    reading = {**form, "held_out": held_out}
     wish = TrainingWish(source, out, recipe, tuple(settings or ()), budget, seed, reading, latent)
-    if resume:
-        resume_run(wish)
-    else:
-        start_run(wish)
+    train_as_wished(wish, resume)

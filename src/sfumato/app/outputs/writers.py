@@ -39,6 +39,11 @@ class Writer(Protocol):
         ...
 
 
+def shown_with(request: Request) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
+    """Return the labels by which pictures are laid out, and the words under them."""
+    return None if request.labels is None else request.labels.numpy(), request.prompts or None
+
+
 class GridWriter:
     """One picture of all samples."""
 
@@ -48,7 +53,7 @@ class GridWriter:
                 f"a grid of {request.n:,} samples is more than the {GRID_LIMIT:,} one picture can hold: "
                 "choose an .npz file or a folder."
             )
-        self._path, self._labels, self._parts = path, request.labels, list[np.ndarray]()
+        self._path, self._request, self._parts = path, request, list[np.ndarray]()
 
     def add(self, samples: np.ndarray, moments: list[np.ndarray]) -> None:
         """Keep the samples."""
@@ -56,8 +61,8 @@ class GridWriter:
 
     def close(self) -> None:
         """Draw and save the picture."""
-        labels = None if self._labels is None else self._labels.numpy()
-        save_image(self._path, picture(np.concatenate(self._parts), labels))
+        labels, prompts = shown_with(self._request)
+        save_image(self._path, picture(np.concatenate(self._parts), labels, captions=prompts))
 
     def abandon(self) -> None:
         """Forget the samples."""
@@ -72,7 +77,7 @@ class FilmWriter:
             raise ConfigError(
                 f"a film of {request.n:,} samples is more than the {FILM_LIMIT} it can hold: lower -n."
             )
-        self._path, self._labels, self._chunks = path, request.labels, list[list[np.ndarray]]()
+        self._path, self._request, self._chunks = path, request, list[list[np.ndarray]]()
 
     def add(self, samples: np.ndarray, moments: list[np.ndarray]) -> None:
         """Keep the moments."""
@@ -81,8 +86,8 @@ class FilmWriter:
     def close(self) -> None:
         """Draw and save the film."""
         frames = [np.concatenate(parts) for parts in zip(*self._chunks, strict=True)]
-        labels = None if self._labels is None else self._labels.numpy()
-        save_film(self._path, film(frames, labels))
+        labels, prompts = shown_with(self._request)
+        save_film(self._path, film(frames, labels, captions=prompts))
 
     def abandon(self) -> None:
         """Forget the moments."""

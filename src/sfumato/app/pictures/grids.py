@@ -16,7 +16,9 @@ from PIL import Image, ImageDraw, ImageFont
 from sfumato.errors import DataError
 
 GUTTER = 3  # pixels around every cell
-CAPTION = 17  # pixels under a cell that has a caption
+CAPTION = 17  # pixels under a cell that has a caption of one line
+LINE = 12  # pixels that each further line takes
+MOST_LINES = 4
 _TARGET = 64  # the wished longer side of a cell, in pixels
 _MODES = {1: "L", 3: "RGB"}
 _PAPER = {1: 42, 3: 248}
@@ -32,8 +34,8 @@ def grid(
     """Lay images out row by row.
 
     images: uint8 (N, C, H, W), C 1 or 3, N at least 1; columns: cells a row, near square by default;
-    captions: N short words, cut where they are wider than their cell; scale: the whole factor of the
-    enlargement (nearest neighbour), by default what brings small images near 64 pixels.
+    captions: N texts, broken into lines as wide as their cell, at most four, and cut beyond; scale: the whole
+    factor of the enlargement (nearest neighbour), by default what brings small images near 64 pixels.
     Raises DataError where the array is not of that kind or the captions are not N.
     """
     images = checked(images)
@@ -41,7 +43,8 @@ def grid(
     columns = min(count, columns or columns_for(count))
     scale = scale or max(1, round(_TARGET / max(height, width)))
     words = _checked_captions(captions, count)
-    below = CAPTION if words else 0
+    lines = [_broken(word, width * scale) for word in words]
+    below = LINE * max(map(len, lines)) + CAPTION - LINE if lines else 0
     pitch_x, pitch_y = width * scale + GUTTER, height * scale + below + GUTTER
     rows = math.ceil(count / columns)
     canvas = np.full(
@@ -52,7 +55,7 @@ def grid(
         cell = image.transpose(1, 2, 0).repeat(scale, axis=0).repeat(scale, axis=1)
         canvas[y : y + height * scale, x : x + width * scale] = cell
     sheet = Image.fromarray(canvas[:, :, 0] if channels == 1 else canvas)
-    _write(sheet, words, [(x, y + height * scale) for x, y in corners], width * scale)
+    _write(sheet, lines, [(x, y + height * scale) for x, y in corners], width * scale)
     return sheet
 
 
@@ -69,25 +72,20 @@ def columns_for(count: int, labels: Sequence[int] | np.ndarray | None = None) ->
     return max(1, math.ceil(math.sqrt(count)))
 
 
-def pairs(samples: np.ndarray, neighbours: np.ndarray, columns: int = 10) -> Image.Image:
-    """Show samples and, under each, its nearest neighbour among the training images.
+def pairs(samples: np.ndarray, *below: np.ndarray, columns: int = 10) -> Image.Image:
+    """Show samples and, under each, what belongs to it, such as its nearest neighbour in training.
 
-    samples, neighbours: uint8 (N, C, H, W) of one shape; columns: pairs a row, the next ones go below.
-    Raises DataError where the two do not match.
+    samples and each of `below`: uint8 (N, C, H, W) of one shape; columns: samples a row, the next ones go
+    below. Raises DataError where shapes do not match.
     """
-    samples, neighbours = checked(samples), checked(neighbours)
-    if samples.shape != neighbours.shape:
-        raise DataError(
-            f"Samples of shape {samples.shape} need neighbours of the same shape, not {neighbours.shape}."
-        )
-    starts = range(0, len(samples), columns)
-    blocks = [
-        grid(
-            np.concatenate([samples[i : i + columns], neighbours[i : i + columns]]),
-            len(samples[i : i + columns]),
-        )
-        for i in starts
-    ]
+    rows = [checked(samples), *map(checked, below)]
+    for row in rows:
+        if row.shape != rows[0].shape:
+            raise DataError(
+                f"Samples of shape {rows[0].shape} need neighbours of the same shape, not {row.shape}."
+            )
+    parts = [[row[i : i + columns] for row in rows] for i in range(0, len(samples), columns)]
+    blocks = [grid(np.concatenate(part), len(part[0])) for part in parts]
     return joined(blocks, down=True, gap=4 * GUTTER)
 
 
@@ -125,14 +123,30 @@ def _checked_captions(captions: Sequence[str] | None, count: int) -> list[str]:
     return words
 
 
-def _write(sheet: Image.Image, words: Sequence[str], places: Sequence[tuple[int, int]], width: int) -> None:
-    """Write each word centred under its cell, whose lower left corner is its place."""
+def _write(
+    sheet: Image.Image, captions: Sequence[list[str]], places: Sequence[tuple[int, int]], width: int
+) -> None:
+    """Write each caption's lines centred under its cell, whose lower left corner is its place."""
     font = ImageFont.load_default(size=11)
     draw = ImageDraw.Draw(sheet)
     ink = _INK[len(sheet.getbands())]
-    for word, (x, y) in zip(words, places, strict=False):
-        text = _shortened(word, font, width)
-        draw.text((x + width / 2, y + CAPTION / 2), text, (ink,) * len(sheet.getbands()), font, anchor="mm")
+    for lines, (x, y) in zip(captions, places, strict=False):
+        for number, text in enumerate(lines):
+            middle = (x + width / 2, y + CAPTION / 2 + number * LINE)
+            draw.text(middle, text, (ink,) * len(sheet.getbands()), font, anchor="mm")
+
+
+def _broken(text: str, width: int) -> list[str]:
+    """Break a text into at most four lines of at most `width` pixels, the last one cut."""
+    font = ImageFont.load_default(size=11)
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and (font.getlength(longer) <= width or len(lines) == MOST_LINES):
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return [_shortened(line, font, width) for line in lines] or [""]
 
 
 def _shortened(word: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-from sfumato.app.plots import Row
+from sfumato.train.history import Row
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Report:
     title, subtitle: what was made, in a few words and in a sentence;
     summary: facts as (name, value), shown in a row of tiles;
     config: the run's settings, nested as they are, every value shown;
-    history: rows of the training log, see `sfumato.app.plots.loss_curve`;
+    history: rows of the training log, see `sfumato.app.report.training`;
     figures: pictures of what it makes, in their order; evidence: pictures to judge it by, below the scores;
     measures: (name, value) of what the family says of itself;
     scores: (name, value as text with its spread); score_warnings: a sentence each, shown above them;

@@ -11,9 +11,9 @@ from pathlib import Path
 from PIL import Image
 
 from sfumato.app.pictures import write_bytes
-from sfumato.app.plots import loss_curve, running_mean, series
 from sfumato.app.report.content import Report
 from sfumato.app.report.settings import groups
+from sfumato.app.report.training import charts
 
 _MOST_BYTES = 400_000  # above this a picture is a photograph's size, and is embedded as JPEG
 
@@ -37,9 +37,9 @@ def render(report: Report) -> str:
         lstrip_blocks=True,
     )
     pages.filters["embedded"] = embedded
-    curve = Markup(loss_curve(report.history)) if has_losses(report) else None
+    drawn = [(Markup(chart.drawing), chart.words) for chart in charts(report.history)]
     return pages.get_template("template.html.jinja").render(
-        report=report, curve=curve, curve_words=curve_words(report), groups=groups(report.config)
+        report=report, charts=drawn, groups=groups(report.config)
     )
 
 
@@ -55,31 +55,6 @@ def embedded(picture: Image.Image) -> str:
         slim.save(buffer, "JPEG", quality=88, subsampling=0)
         kind = "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def has_losses(report: Report) -> bool:
-    """Tell whether there is anything to draw a curve of."""
-    return any(len(series(report.history, key)[0]) for key in _LOSSES)
-
-
-def curve_words(report: Report) -> str:
-    """Say in words where the losses of the curve begin and end."""
-    words = []
-    for key, name in _LOSSES.items():
-        steps, values = series(report.history, key)
-        smooth = running_mean(values) if key == "loss" else values
-        # Of a single value, the two ends are one.
-        ends = dict(zip(steps.tolist(), smooth.tolist(), strict=True))
-        told = [f"{ends[step]:.3g} at step {step:,.0f}" for step in dict.fromkeys([*steps[:1], *steps[-1:]])]
-        words += [f"{name} {' and '.join(told)}"] if told else []
-    return "; ".join(words)
-
-
-_LOSSES = {
-    "loss": "Loss in training",
-    "held_out_loss": "held out with raw weights",
-    "held_out_loss_average": "held out with averaged weights",
-}
 
 
 def _slim(picture: Image.Image) -> Image.Image:

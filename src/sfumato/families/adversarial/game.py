@@ -3,8 +3,8 @@
     critic     minimises  E L_D(D(x), D(G(z))) + penalties on its slope
     generator  minimises  E L_G(D(G(z)), D(x))                              z ~ N(0, 1)
 
-(Goodfellow et al. 2014; the losses in `gan_losses`, the penalties in `gan_penalties`.) Neither loss says how
-good the samples are, so the critic's answers and measures of collapse stand beside them (`gan_measures`).
+(Goodfellow et al. 2014; the losses in `losses`, the penalties in `penalties`.) Neither loss says how
+good the samples are, so the critic's answers and measures of collapse stand beside them (`measures`).
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,8 +1,8 @@
 """The options of an adversarial game, and how both sides are built of them.
 
 The default is what does not collapse: the relativistic loss with zero-centred penalties on data and samples
-(Huang et al. 2024). Every other loss of `gan_losses` is there to be compared with it. The game itself, its
-moves and measures, is in `gan_game`.
+(Huang et al. 2024). Every other loss of `losses` is there to be compared with it. The game itself, its
+moves and measures, is in `game`.
 """
 
 from dataclasses import dataclass, replace

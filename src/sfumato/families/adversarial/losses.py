@@ -13,7 +13,7 @@ The first three judge each picture alone, and their best critic says p/(p + q). 
 landscape of such games is full of bad basins, in which the generator has left modes, and that the one of the
 relativistic pair, which asks which of two is real, has none.
 
-Each carries the gradient penalties its authors use (`gan_penalties`).
+Each carries the gradient penalties its authors use (`penalties`).
 """
 
 from collections.abc import Callable

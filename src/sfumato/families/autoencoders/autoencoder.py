@@ -60,6 +60,11 @@ class Reconstructor:
         """Return what the encoder is shown of x: (B, ...) in training."""
         return self.corruption.spoil(x, draws)
 
+    def restored(self, x: Tensor, draws: Draws) -> Tensor:
+        """Return what is made of what is shown of x: (B, ...), with what was not hidden put back."""
+        rebuilt = self.decode(self.encode(self.shown(x, draws), None), None)
+        return self.corruption.completed(rebuilt.float(), x, draws)
+
     def loss(self, batch: Batch, draws: Draws) -> Tensor:
         """Return the mean squared error of each example, in the model's units: (B,)."""
         x = batch.examples
@@ -75,10 +80,9 @@ class Reconstructor:
         return self.module.get_submodule("decoder")(z)
 
     def measures(self, batch: Batch, draws: Draws) -> Mapping[str, float]:
-        """Return the error of what is rebuilt from whole examples; bounded data's for a range of 1."""
+        """Return the error of what is restored of the examples; bounded data's for a range of 1."""
         x = batch.examples
-        rebuilt = self.decode(self.encode(x, None), None).float()
-        mse = (rebuilt - x).square().flatten(1).mean(1)
+        mse = (self.restored(x, draws) - x).square().flatten(1).mean(1)
         if self.value_range is None:
             return {"reconstruction error (MSE, standardised)": float(mse.mean())}
         mse = mse / self.value_range**2

@@ -39,6 +39,10 @@ class Corruption(Protocol):
         """Return the mean of the `squares` that count, (B, ...), for each example: (B,)."""
         ...
 
+    def completed(self, rebuilt: Tensor, x: Tensor, draws: Draws) -> Tensor:
+        """Return what was rebuilt of x, both (B, ...), with what is known of x put back."""
+        ...
+
 
 class Everywhere:
     """Every error counts, whatever the shape."""
@@ -49,6 +53,10 @@ class Everywhere:
     def error(self, squares: Tensor, draws: Draws) -> Tensor:
         """Return the mean of `squares`: (B,)."""
         return squares.flatten(1).mean(1)
+
+    def completed(self, rebuilt: Tensor, x: Tensor, draws: Draws) -> Tensor:
+        """Return `rebuilt`: no value is known."""
+        return rebuilt
 
 
 @dataclass(frozen=True)
@@ -125,6 +133,10 @@ class Mask:
         """Return the mean of `squares`: (B, C, H, W) over what was hidden: (B,)."""
         hidden = draws["hidden"].expand_as(squares).flatten(1)
         return (squares.flatten(1) * hidden).sum(1) / hidden.sum(1)
+
+    def completed(self, rebuilt: Tensor, x: Tensor, draws: Draws) -> Tensor:
+        """Return x with what was hidden as it was rebuilt; nobody asked how the rest looks."""
+        return torch.where(draws["hidden"], rebuilt, x)
 
     def _patches(self, shape: tuple[int, ...]) -> tuple[int, int]:
         return -(-shape[1] // self.patch), -(-shape[2] // self.patch)

@@ -25,12 +25,12 @@ from sfumato.families.contrasting.contrastive import TEMPERATURE
 from sfumato.families.contrasting.geometry import recognised, unit
 from sfumato.families.contrasting.pairs import matching, questions
 from sfumato.nets.clip import ClipNet
+from sfumato.nets.conditions import TEXT
 from sfumato.nets.contrastive import LARGEST_SCALE, Features
 from sfumato.nets.text import TextTransformer
 
 PLAYER = "encoder"
 VIEW = "view"
-TEXT = "text"
 CAPTIONS_FOUND = "captions found (%)"
 PICTURES_FOUND = "pictures found (%)"
 
@@ -45,7 +45,7 @@ class CLIP:
     """
 
     embedding: int = 128
-    widths: tuple[int, ...] = (128, 192, 256)
+    widths: tuple[int, ...] = (64, 128, 256)
     width: int = 128
     layers: int = 2
     temperature: float = 0.07

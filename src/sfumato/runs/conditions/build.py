@@ -1,7 +1,7 @@
 """The conditions of a configuration as pieces, kinds and readers, and the condition of a batch."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ from sfumato.condition import Condition
 from sfumato.data.dataset import Split
 from sfumato.errors import ConfigError
 from sfumato.families.conditioning import Conditioning
-from sfumato.nets.conditions import Kinds
+from sfumato.nets.conditions import ATTRIBUTES, PICTURE, Kinds
+from sfumato.nets.embedding import LABEL
 from sfumato.runs.conditions.agreements import ConditionPiece, Lookup, Reader
 from sfumato.runs.config import DiffusionConfig, RunConfig
 from sfumato.runs.registry import build
 
-PICTURE = "picture"
 Readers = Mapping[str, Reader]
 
 
@@ -45,7 +45,21 @@ def conditioning(config: DiffusionConfig) -> Conditioning:
         names=tuple(name for name in config.conditions if name not in kept),
         picture=None if picture is None else tuple(picture["shape"]),
         noise=0.0 if picture is None else picture["noise"],
+        attributes=len(config.conditions[ATTRIBUTES]["names"]) if ATTRIBUTES in config.conditions else 0,
     )
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is asked of a model.
+
+    wanted: by the name of a condition, what is asked for; away: what guidance is to lead away from; like:
+    examples that say what to ask for where nothing was, labels apart, of which all are asked in turn.
+    """
+
+    wanted: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    away: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    like: Split | None = None
 
 
 @dataclass(frozen=True)
@@ -79,25 +93,27 @@ class Conditions:
         told = Condition.of(**values)
         return Condition(told.values, told.dropped, always=self.always)
 
-    def asked(
-        self, wanted: Mapping[str, Sequence[Any] | None], away: Mapping[str, Sequence[Any]], n: int
-    ) -> Condition | None:
-        """Return the condition of `n` samples.
-
-        wanted: by name what is asked for, None for what suits; away: what guidance is to lead away from.
-        Raises ConfigError for a condition that this model does not know.
-        """
-        for name, values in {**wanted, **away}.items():
-            if values is not None and name not in self.readers:
+    def asked(self, wishes: Wishes, n: int) -> Condition | None:
+        """Return the condition of `n` samples; raise ConfigError for one that this model does not know."""
+        for name in (*wishes.wanted, *wishes.away):
+            if name not in self.readers:
                 raise ConfigError(_unknown(name, tuple(self.readers)))
-        found = {name: reader.asked(wanted.get(name), n) for name, reader in self.readers.items()}
+        found = {name: self._asked_of(name, wishes, n) for name in self.readers}
         told = {
             name: self.readers[name].nothing(n) if value is None else value for name, value in found.items()
         }
         hidden = {name: torch.full((n,), value is None) for name, value in found.items()}
-        asked_away = {name: self.readers[name].asked(given, n) for name, given in away.items()}
+        asked_away = {name: self.readers[name].asked(given, n) for name, given in wishes.away.items()}
         instead = {name: value for name, value in asked_away.items() if value is not None}
         return Condition(told, hidden, instead, self.always) if told else None
+
+    def _asked_of(self, name: str, wishes: Wishes, n: int) -> Tensor | None:
+        """Return the values of one condition: what is asked for, what the examples have, what suits most."""
+        like = wishes.like
+        if name in wishes.wanted or name == LABEL or like is None:
+            return self.readers[name].asked(wishes.wanted.get(name), n)
+        places = torch.arange(n) % len(like)
+        return self.readers[name].of_split(like)(places, like.batch(places)[0])
 
 
 NOTHING = Conditions({}, frozenset())
@@ -106,6 +122,7 @@ NOTHING = Conditions({}, frozenset())
 PLAINLY = {
     "label": "this model knows no labels: sample it without --label.",
     "text": "this model was trained without captions: sample it without --prompt.",
+    "attributes": "this model was trained without attributes: sample it without --attributes.",
     "picture": "this model makes pictures of its own, not others larger: leave the picture out.",
 }
 

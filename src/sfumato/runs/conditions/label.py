@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sfumato.data.dataset import Split
-from sfumato.errors import ConfigError, DataError
+from sfumato.errors import ConfigError, DataError, nearest
 from sfumato.nets.conditions import Labels
 from sfumato.runs.conditions.agreements import Lookup
 
@@ -62,8 +62,7 @@ class LabelReader:
             return self.classes.index(str(label))
         if str(label).isdecimal() and int(label) < len(self.classes):
             return int(label)
-        shown = ", ".join(self.classes[:20]) + (" …" if len(self.classes) > 20 else "")
         raise ConfigError(
-            f"there is no class '{label}': name one of {shown}, or its number from 0 to "
-            f"{len(self.classes) - 1}."
+            f"there is no class '{label}': {nearest(str(label), self.classes)} "
+            f"Name a class, or give its number from 0 to {len(self.classes) - 1}."
         )

@@ -1,0 +1,176 @@
+"""A cascade, opened: it is sampled as a run is.
+
+What a stage makes is a condition of those after it: a small picture of the one that makes it larger (Ho et
+al. 2022, "Cascaded diffusion models"; Nichol et al. 2022, "GLIDE"), an image embedding of the one that draws
+it (Ramesh et al. 2022, "DALL·E 2"). All stages are asked for the same words. Image i of stage k draws its
+noise from the seed of image i plus k·2^40, so that no stage sees the noise of another.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from sfumato.condition import Condition
+from sfumato.diffusion.later import later
+from sfumato.errors import ConfigError
+from sfumato.nets.conditions import TEXT
+from sfumato.nets.embedding import LABEL
+from sfumato.runs.cascade.config import read_cascade
+from sfumato.runs.conditions.build import Conditions, Wishes
+from sfumato.runs.config import RunConfig
+from sfumato.runs.run import CHUNK, Run, sample_whole
+from sfumato.runs.sampling import Chunk, Request
+
+NEXT_STAGE = 2**40
+
+
+@dataclass(frozen=True)
+class Staged:
+    """How the stages of a cascade are sampled: the options of each; negative: what all are led away from."""
+
+    stages: tuple[Any, ...]
+    negative: tuple[str, ...] = ()
+
+    @property
+    def guidance(self) -> float | Mapping[str, float]:
+        """The guidance of the first stage, which makes what the others make clearer."""
+        weight: float | Mapping[str, float] = self.stages[0].guidance
+        return weight
+
+    @property
+    def steps(self) -> int:
+        """The steps of all stages."""
+        return sum(options.steps for options in self.stages)
+
+
+class Cascade:
+    """The stages of a folder, opened.
+
+    folder: where it was read from; stages: their runs, in order; gives: the conditions they make.
+    """
+
+    def __init__(self, folder: Path, device: torch.device | str | None = None) -> None:
+        self.folder = folder
+        parts = read_cascade(folder).stages
+        self.stages = tuple(Run.open(folder / part.name, device) for part in parts)
+        self.gives = tuple(part.gives for part in parts)
+
+    @property
+    def last(self) -> Run:
+        """The stage that finishes the pictures."""
+        return self.stages[-1]
+
+    @property
+    def conditions(self) -> Conditions:
+        """What the cascade can be asked for: what its first stage knows."""
+        return self.stages[0].conditions
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes that it can be asked for."""
+        return self.stages[0].classes
+
+    @property
+    def config(self) -> RunConfig:
+        """The configuration of the last stage, whose data is what the cascade makes."""
+        return self.last.config
+
+    def told(self, options: Staged) -> dict[str, Any]:
+        """Return how each stage is sampled, ready for JSON."""
+        return {"stages": [stage.told(how) for stage, how in zip(self.stages, options.stages, strict=True)]}
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the pictures it makes: (C, H, W)."""
+        return self.last.config.data.shape
+
+    def request(
+        self,
+        n: int,
+        labels: Sequence[str | int] | None = None,
+        seed: int = 0,
+        negative: Sequence[str] | None = None,
+        **options: Any,
+    ) -> Request:
+        """Describe what to sample; arguments as for `Run.request`.
+
+        Sampler, grid, steps, guidance and guides are the first stage's; the others are sampled in their own
+        way. Raises ConfigError for what cannot be done.
+        """
+        first = self.stages[0].request(n, labels, seed, negative=negative, **options)
+        others = (stage.own_way() for stage in self.stages[1:])
+        return replace(first, options=Staged((first.options, *others), tuple(negative or ())))
+
+    def walk(self, request: Request, places: range) -> Iterator[Chunk]:
+        """Yield the moments of sampling the images at `places` of a request, stage after stage."""
+        told = request.part(places)
+        made: dict[str, np.ndarray] = {}
+        done = evaluations = 0
+        for number, (stage, gives) in enumerate(zip(self.stages, self.gives, strict=True)):
+            asked = self._asked(number, told, made)
+            for chunk in stage.walk(asked, range(len(places))):
+                counts = {
+                    "index": done + chunk.moment.index,
+                    "steps": request.options.steps,
+                    "evaluations": evaluations + chunk.moment.evaluations,
+                }
+                # The end of one stage is the beginning of the next, and is shown once.
+                if number == 0 or chunk.moment.index:
+                    yield self._shown(replace(chunk, places=places), counts)
+            done, evaluations = done + chunk.moment.steps, evaluations + chunk.moment.evaluations
+            if gives is not None:
+                made[gives] = chunk.state
+
+    def _asked(self, number: int, told: Request, made: Mapping[str, np.ndarray]) -> Request:
+        """Return the request of one stage, for the images of a chunk."""
+        options = told.options.stages[number]
+        if number == 0:
+            return replace(told, options=options)
+        stage = self.stages[number]
+        known = stage.conditions.readers
+        said: dict[str, Any] = {
+            LABEL: () if told.labels is None else told.labels.tolist(),
+            TEXT: told.prompts,
+            **made,
+        }
+        wanted: dict[str, Any] = {
+            name: values for name, values in said.items() if name in known and len(values)
+        }
+        away = {TEXT: told.options.negative} if told.options.negative and TEXT in known else {}
+        condition: Condition | None = stage.conditions.asked(Wishes(wanted, away), told.n)
+        return Request(told.n, told.seed + number * NEXT_STAGE, condition, options, told.prompts)
+
+    def _shown(self, chunk: Chunk, counts: Mapping[str, Any]) -> Chunk:
+        """Return the moment as one of the whole cascade, in the size of its pictures."""
+        state, guess = (later(partial(self._as_made, chunk, name)) for name in ("state", "guess"))
+        moment = replace(chunk.moment, **counts)
+        return Chunk(chunk.places, moment, state, guess)
+
+    def _as_made(self, chunk: Chunk, name: str) -> np.ndarray:
+        values: np.ndarray = getattr(chunk, name)
+        if values.ndim != 4:
+            return np.full((len(values), *self.shape), 127, np.uint8)  # an embedding cannot be looked at
+        if values.shape[1:] == self.shape:
+            return values
+        larger = F.interpolate(torch.from_numpy(values), self.shape[1:], mode="nearest")
+        return larger.numpy()
+
+    def sample(
+        self, n: int = 16, labels: Sequence[str | int] | None = None, seed: int = 0, **options: Any
+    ) -> np.ndarray:
+        """Return `n` new pictures: uint8 (n, C, H, W); arguments as for `Run.request`."""
+        return sample_whole(self, self.request(n, labels, seed, **options), CHUNK)
+
+
+def stage_of(cascade: Cascade, gives: str) -> Run:
+    """Return the stage that makes `gives`; raise ConfigError where none does."""
+    for stage, made in zip(cascade.stages, cascade.gives, strict=True):
+        if made == gives:
+            return stage
+    raise ConfigError(f"no stage of {cascade.folder} makes a {gives}.")

@@ -1,0 +1,51 @@
+"""What a cascade is: its stages in order, written beside their folders.
+
+RUN/cascade.json       the stages, and how long they are trained together
+RUN/<stage>/           a run folder like any other
+"""
+
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sfumato.errors import RunError
+from sfumato.files import write_whole
+from sfumato.runs.config import Closed
+
+CASCADE = "cascade.json"
+
+
+class StageConfig(Closed):
+    """One stage: the name of its folder, and of the condition that what it makes is for those after it."""
+
+    name: str
+    gives: str | None = None
+
+
+class CascadeConfig(Closed):
+    """A cascade; recipe: what it was made by; budget: of all stages together; stages: in order."""
+
+    recipe: str
+    budget: str
+    stages: tuple[StageConfig, ...]
+
+
+def is_cascade(folder: Path) -> bool:
+    """Return whether `folder` holds a cascade."""
+    return (folder / CASCADE).is_file()
+
+
+def write_cascade(folder: Path, config: CascadeConfig) -> None:
+    """Write what a cascade is into its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
+    write_whole(folder / CASCADE, text.encode())
+
+
+def read_cascade(folder: Path) -> CascadeConfig:
+    """Read what a cascade is; raise RunError where it cannot be read."""
+    try:
+        return CascadeConfig.model_validate_json((folder / CASCADE).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise RunError(f"{folder / CASCADE} cannot be read: put the cascade's own file back.") from error

@@ -1,0 +1,128 @@
+"""Sentences: the run learns its own tokenizer from its captions and keeps it.
+
+RUN/tokenizer.json   the words or pieces of words that the run knows
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sfumato.data.dataset import Dataset, Split
+from sfumato.errors import ConfigError, DataError, RunError
+from sfumato.files import write_whole
+from sfumato.nets.conditions import Text
+from sfumato.runs.conditions.agreements import Cycled, Lookup
+from sfumato.text.learning import usual
+from sfumato.text.tokenizer import Tokenizer
+
+TOKENIZER = "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class TextCondition:
+    """Captions, read by a transformer that is trained with the network.
+
+    vocabulary: how many tokens the run's tokenizer has, which is measured; length: tokens in a row; width and
+    layers: of the transformer.
+    """
+
+    vocabulary: int
+    length: int = 16
+    width: int = 128
+    layers: int = 2
+    always = False
+
+    def __post_init__(self) -> None:
+        if self.width < 8 or self.layers < 0:
+            raise ConfigError("text is read with a width of at least 8 and no negative number of layers.")
+
+    def kind(self) -> Text:
+        """Return what the network must know."""
+        return Text(self.vocabulary, self.length, self.width, self.layers)
+
+    def open(self, folder: Path, device: torch.device) -> "TextReader":
+        """Return the reader with the run's tokenizer."""
+        return TextReader(open_tokenizer(folder))
+
+
+def learned(captions: Sequence[str]) -> Tokenizer:
+    """Return the tokenizer of captions: the same for the same captions."""
+    return usual(captions).learn(captions)
+
+
+def keep_tokenizer(spec: dict[str, Any], dataset: Dataset, folder: Path) -> None:
+    """Write the tokenizer of the data's captions into the folder of a run.
+
+    Raises DataError for data without captions, ConfigError where the configuration speaks of another one.
+    """
+    if dataset.train.captions is None:
+        raise DataError(f"'{dataset.source}' has no captions, and this model is told them.")
+    tokenizer = replace(learned(dataset.train.captions), length=spec["length"])
+    if tokenizer.vocabulary != spec["vocabulary"]:
+        raise ConfigError(
+            f"conditions.text.vocabulary is measured, {tokenizer.vocabulary} for these captions, and cannot "
+            f"be set to {spec['vocabulary']}: leave it out."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / TOKENIZER, tokenizer.to_json().encode())
+
+
+def pass_on(folder: Path, other: Path) -> None:
+    """Copy the tokenizer of a run to another one, if it has one."""
+    if (folder / TOKENIZER).is_file():
+        write_whole(other / TOKENIZER, (folder / TOKENIZER).read_bytes())
+
+
+def open_tokenizer(folder: Path) -> Tokenizer:
+    """Read the tokenizer of a run; raise RunError where it is missing or damaged."""
+    try:
+        return Tokenizer.from_json((folder / TOKENIZER).read_text())
+    except OSError as error:
+        raise RunError(
+            f"{folder / TOKENIZER} is missing, without which words mean nothing to this model: restore it."
+        ) from error
+    except ConfigError as error:
+        raise RunError(f"{folder / TOKENIZER}: {error}") from error
+
+
+@dataclass(frozen=True)
+class TextReader:
+    """From sentences to rows of tokens; tokenizer: the run's."""
+
+    tokenizer: Tokenizer
+
+    def of_split(self, split: Split) -> Lookup:
+        """Return the captions of examples, read once."""
+        if split.captions is None:
+            raise DataError("the data has no captions, and this model is told them.")
+        rows = self.tokenizer.encode(split.captions)
+        return lambda places, examples: rows[places]
+
+    def asked(self, values: Sequence[Any] | None, n: int) -> Tensor | None:
+        """Return rows of prompts: (n, L); without any, nothing is asked.
+
+        Raises ConfigError for a prompt of which no word is known.
+        """
+        if not values:
+            return None
+        for text in values:
+            if len(self.tokenizer.unknown(text)) == len(set(self.tokenizer.split(text))):
+                raise ConfigError(
+                    f"this model knows no word of '{text}': use words of its captions, which "
+                    f"{TOKENIZER} of the run lists."
+                )
+        return Cycled(self.tokenizer.encode([str(text) for text in values])).to(n)
+
+    def nothing(self, n: int) -> Tensor:
+        """Return rows of padding."""
+        return torch.zeros(n, self.tokenizer.length, dtype=torch.int64)
+
+    def lost(self, text: str) -> list[str]:
+        """Return what the model does not hear of a prompt, a sentence each."""
+        unknown, cut = self.tokenizer.unknown(text), self.tokenizer.cut(text)
+        said = [f"it does not know {', '.join(map(repr, unknown))}"] if unknown else []
+        return said + ([f"it takes no more than the words before '{cut}'"] if cut else [])

@@ -1,0 +1,112 @@
+"""Cascades: stages in one folder, each told what the one before made."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import captioned_folder
+from sfumato.app.cascading import share_of, train_as_wished
+from sfumato.app.training import TrainingWish
+from sfumato.errors import ConfigError, RunError
+from sfumato.runs.cascade.cascade import Cascade
+from sfumato.runs.conditions.picture import averaged
+from sfumato.runs.fitting import refuse_taken
+from sfumato.train.budget import Budget
+
+SETTINGS = tuple(
+    f"{stage}.{setting}"
+    for stage in ("base", "upsampler")
+    for setting in (
+        "network.widths=[16]",
+        "network.fold=2",
+        "conditions.text.width=16",
+        "training.batch=8",
+        "training.learning_rate=0.003",
+    )
+)
+
+
+def wish(source: Path | None, out: Path, **how: object) -> TrainingWish:
+    said = {"recipe": "glide", "settings": SETTINGS, "budget": "20steps", "seed": None, "reading": {}} | how
+    return TrainingWish(str(source) if source else None, out, **said)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return captioned_folder(tmp_path_factory.mktemp("data"), size=32)
+
+
+@pytest.fixture(scope="module")
+def cascade(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Cascade:
+    folder = tmp_path_factory.mktemp("runs") / "cascade"
+    train_as_wished(wish(source, folder), resume=False)
+    return Cascade(folder)
+
+
+def test_each_stage_has_its_share_and_its_size(cascade: Cascade) -> None:
+    assert [stage.done.steps for stage in cascade.stages] == [14, 6]
+    assert [stage.config.data.shape for stage in cascade.stages] == [(3, 16, 16), (3, 32, 32)]
+    assert (cascade.folder / "samples.png").is_file()
+
+
+def test_a_picture_is_its_seed_s_and_walks_through_all_stages(cascade: Cascade) -> None:
+    prompts = ["a red circle", "two blue squares"]
+    pair = cascade.sample(2, prompts=prompts, seed=5)
+    assert pair.shape == (2, 3, 32, 32)
+    alone = cascade.sample(1, prompts=prompts[1:], seed=6)
+    assert np.abs(alone[0].astype(int) - pair[1].astype(int)).max() <= 16  # rounding, through both stages
+    request = cascade.request(2, prompts=prompts, seed=5)
+    moments = list(cascade.walk(request, range(2)))
+    assert [chunk.moment.index for chunk in moments] == list(range(request.options.steps + 1))
+    assert all(chunk.state.shape == (2, 3, 32, 32) for chunk in moments)
+    assert moments[-1].finished
+    assert np.array_equal(moments[-1].state, pair)
+
+
+def test_the_second_stage_is_told_the_first_one_s_pictures(cascade: Cascade) -> None:
+    first = cascade.stages[0].sample(2, prompts=["a red circle"], seed=5)
+    by_hand = cascade.stages[1].sample(
+        2, prompts=["a red circle"], seed=5 + 2**40, conditions={"picture": list(first)}
+    )
+    assert np.array_equal(cascade.sample(2, prompts=["a red circle"], seed=5), by_hand)
+
+
+def test_averaging_squares_is_exact() -> None:
+    pictures = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8)
+    small = averaged(pictures, 4)
+    assert float(small[0, 0, 0, 0]) == round((0 + 1 + 8 + 9) / 4)
+    assert torch.equal(averaged(pictures, 8), pictures)
+
+
+def test_a_stopped_cascade_goes_on_where_it_was(source: Path, cascade: Cascade, tmp_path: Path) -> None:
+    folder = tmp_path / "half"
+    train_as_wished(wish(source, folder), resume=False)
+    for file in (folder / "upsampler").iterdir():
+        file.unlink() if file.is_file() else None
+    train_as_wished(wish(None, folder, recipe=None, settings=(), budget=None), resume=True)
+    ours, theirs = Cascade(folder), cascade
+    assert [stage.done.steps for stage in ours.stages] == [14, 6]
+    again, before = (each.sample(1, prompts=["a red circle"]) for each in (ours, theirs))
+    assert np.array_equal(again, before)
+
+
+def test_wrong_use_says_so(source: Path, cascade: Cascade, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="holds a run already"):
+        refuse_taken(cascade.folder)
+    with pytest.raises(ConfigError, match="which stage it is for"):
+        train_as_wished(wish(source, tmp_path / "x", settings=("training.batch=8",)), resume=False)
+    with pytest.raises(ConfigError, match="16×16 pixels"):
+        cascade.last.request(1, conditions={"picture": [np.zeros((3, 8, 8), np.uint8)]})
+    with pytest.raises(ConfigError, match="has none to begin with"):
+        cascade.last.request(1)
+    with pytest.raises(ConfigError, match="not others larger"):
+        cascade.stages[0].request(1, conditions={"picture": [np.zeros((3, 8, 8), np.uint8)]})
+    with pytest.raises(ConfigError, match="square pictures"):
+        train_as_wished(wish(Path("moons"), tmp_path / "y", settings=()), resume=False)
+
+
+def test_shares_of_a_budget_are_whole_where_they_must_be() -> None:
+    assert share_of(Budget.parse("10steps"), 0.7) == Budget.parse("7steps")
+    assert share_of(Budget.parse("100s"), 0.3).amount == pytest.approx(30.0)
