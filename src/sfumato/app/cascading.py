@@ -28,9 +28,11 @@ from sfumato.runs.cascade.config import (
     read_cascade,
     write_cascade,
 )
+from sfumato.runs.conditions.embedding import embedding_spec
 from sfumato.runs.config import read_config
 from sfumato.runs.fitting import Training, accelerator, begin_training
-from sfumato.runs.run import CONFIG
+from sfumato.runs.latent import latent_config
+from sfumato.runs.run import CONFIG, Run
 from sfumato.train.budget import Budget
 
 SHOWN = 16
@@ -62,7 +64,9 @@ def start_cascade(wish: TrainingWish) -> None:
     if not whole.is_pictures or whole.shape[1] != whole.shape[2]:
         raise ConfigError(f"'{wish.recipe}' is for square pictures, not for examples of shape {whole.shape}.")
     if accelerator().is_main_process:
-        named = tuple(StageConfig(name=stage.name, gives=stage.gives) for stage in stages)
+        named = tuple(
+            StageConfig(name=stage.name, gives=stage.gives, samples=stage.samples) for stage in stages
+        )
         write_cascade(folder, CascadeConfig(recipe=wish.recipe, budget=str(budget), stages=named))
     _go_on(folder, wish, stages, budget, whole)
 
@@ -88,7 +92,7 @@ def _go_on(
             console.print(f"The whole goes on by 'sfumato train --resume --out {folder}'.")
             return
     if accelerator().is_main_process:
-        _show(Cascade(folder), folder)
+        _show(Cascade.open(folder), folder)
 
 
 def _trainings(
@@ -110,8 +114,16 @@ def _trainings(
         settings = tuple(
             text.removeprefix(f"{stage.name}.") for text in wish.settings if text.startswith(f"{stage.name}.")
         )
-        config = configure(dataset, stage.recipe, wish.seed or 0, settings, limit)
-        yield stage, begin_training(config, dataset, place, limit)
+        home, eyes = (_opened(folder, name) for name in (stage.codes_of, stage.told_by))
+        latent = latent_config(home, dataset) if home else None
+        told = embedding_spec(eyes, dataset) if eyes else None
+        config = configure(dataset, stage.recipe, wish.seed or 0, settings, limit, latent, told)
+        yield stage, begin_training(config, dataset, place, limit, home, eyes)
+
+
+def _opened(folder: Path, name: str | None) -> Run | None:
+    """Return the stage that another one needs in training, if it needs any."""
+    return None if name is None else Run.open(folder / name, accelerator().device)
 
 
 def _reading(

@@ -17,10 +17,15 @@ CASCADE = "cascade.json"
 
 
 class StageConfig(Closed):
-    """One stage: the name of its folder, and of the condition that what it makes is for those after it."""
+    """One stage.
+
+    name: of its folder; gives: the condition that what it makes is for those after it, None of the last;
+    samples: whether it takes part in sampling, as an encoder that only helps to train the others does not.
+    """
 
     name: str
     gives: str | None = None
+    samples: bool = True
 
 
 class CascadeConfig(Closed):
