@@ -142,8 +142,8 @@ each where the sentence speaks of it; "all" has size, relation and count besides
 Of {min(n, 200)} held-out pictures, averaged to 32×32 and made 64×64 again: averaged down, they agree with
 what it was given to {larger.psnr:.1f} dB. With the true pictures they agree to {larger.truth["made"]:.1f} dB,
 bicubic's to {larger.truth["bicubic"]:.1f} dB. Root mean square of the gradient:
-{larger.sharpness["made"]:.4f}, of bicubic {larger.sharpness["bicubic"]:.4f}, of the true pictures {larger.sharpness["true"]:.4f}.
-{larger.seconds:.3f} s a picture.
+{larger.sharpness["made"]:.4f}, of bicubic {larger.sharpness["bicubic"]:.4f}, of the true pictures
+{larger.sharpness["true"]:.4f}. {larger.seconds:.3f} s a picture.
 """
 
 

@@ -40,8 +40,9 @@ def vary_to(
         raise ConfigError("vary one picture or sentence, or go between two: two pictures, or two prompts.")
     shares = torch.linspace(0, 1, n)
     codes = spherical(ends[0], ends[1], shares) if len(ends) == 2 else ends[0].expand(n, -1)
-    how = {} if guidance is None else {"guidance": weights_of(guidance)}
-    request = drawing.request(n, seed=seed, conditions={EMBEDDING: list(codes.numpy())}, **how)
+    weight = None if guidance is None else weights_of(guidance)
+    told = {EMBEDDING: list(codes.numpy())}
+    request = drawing.request(n, seed=seed, conditions=told, guidance=weight)
     sample_to(drawing, request, path)
 
 

@@ -6,6 +6,7 @@ RUN/<stage>/           a run folder like any other
 
 import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -29,9 +30,17 @@ class StageConfig(Closed):
 
 
 class CascadeConfig(Closed):
-    """A cascade; recipe: what it was made by; budget: of all stages together; stages: in order."""
+    """A cascade, and all it takes to go on with its training.
+
+    recipe: what it was made by; source and reading: its data, in the size of the last stage; settings: each
+    beginning with a stage's name; budget: of all stages together; stages: in order.
+    """
 
     recipe: str
+    source: str
+    reading: dict[str, Any]
+    settings: tuple[str, ...] = ()
+    seed: int = 0
     budget: str
     stages: tuple[StageConfig, ...]
 
