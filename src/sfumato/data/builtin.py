@@ -24,11 +24,11 @@ def digits(seed: int) -> Found:
 # name -> the reader, which takes the seed by which a drawn set is drawn
 BUILT_IN: dict[str, Callable[[int], Found]] = {
     "digits": digits,
+    "scenes": scenes,
     "moons": moons,
     "swiss-roll": swiss_roll,
     "ring": ring,
     "grid": grid,
     "checkerboard": checkerboard,
     "spiral": spiral,
-    "scenes": scenes,
 }
