@@ -33,16 +33,16 @@ from sfumato.runs.run import Run
 FIRST_SEED, GUIDANCE = 100_000, 3.0
 SHOWN = 10
 PROMPTS = (
-    "red heart",
+    "heavy black heart",
     "grinning face",
     "cat face",
-    "flag: france",
-    "pizza",
-    "full moon",
-    "blue car",
+    "slice of pizza",
+    "full moon symbol",
+    "automobile",
     "green apple",
-    "dog",
-    "woman with red hair",
+    "dog face",
+    "red circle",
+    "woman wearing hat",
 )
 
 
