@@ -157,3 +157,6 @@ def test_a_label_is_asked_for_only_where_nothing_else_is() -> None:
     assert spoken.dropped["label"].tolist() == [True, True]
     assert named.values["label"].tolist() == [1, 1]
     assert named.dropped["label"].tolist() == [False, False]
+    # What later stages of a cascade are told: names, since another stage may number its classes otherwise.
+    assert told.said(Wishes(), 3) == {"label": ("cat", "dog", "cat")}
+    assert told.said(Wishes({"text": PROMPTS}), 3) == {"text": (PROMPTS[0], PROMPTS[1], PROMPTS[0])}
