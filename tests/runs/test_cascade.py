@@ -13,7 +13,7 @@ from sfumato.app.cascading import share_of, train_as_wished
 from sfumato.app.training import TrainingWish
 from sfumato.errors import ConfigError, RunError
 from sfumato.runs.cascade.cascade import Cascade
-from sfumato.runs.conditions.picture import averaged
+from sfumato.runs.conditions.picture import averaged, luminance
 from sfumato.runs.fitting import refuse_taken
 from sfumato.train.budget import Budget
 
@@ -131,7 +131,7 @@ def test_a_picture_is_made_larger_by_the_second_stage(cascade: Cascade, tmp_path
     assert call("upscale", cascade.folder, tmp_path / "none.png") == 2
     assert "there is no picture" in capsys.readouterr().err
     assert call("upscale", cascade.folder / "base", small) == 2
-    assert "not others larger" in " ".join(capsys.readouterr().err.split())
+    assert "pictures of its own" in " ".join(capsys.readouterr().err.split())
 
 
 def test_what_is_kept_of_a_picture_is_kept_by_every_stage(cascade: Cascade, tmp_path: Path) -> None:
@@ -146,3 +146,19 @@ def test_what_is_kept_of_a_picture_is_kept_by_every_stage(cascade: Cascade, tmp_
     pixels = np.asarray(Image.open(made))
     assert bool((pixels[:16] == 255).all())
     assert not bool((pixels[16:] == 255).all())
+
+
+def test_colours_are_made_up_and_grey_is_luminance(source: Path, tmp_path: Path) -> None:
+    red, grey = torch.zeros(1, 3, 2, 2, dtype=torch.uint8), torch.full((1, 3, 2, 2), 90, dtype=torch.uint8)
+    red[:, 0] = 255
+    assert luminance(red).flatten().tolist() == [76] * 4  # 0.299 of 255, as Pillow has it
+    assert luminance(grey).flatten().tolist() == [90] * 4
+    small = ("network.widths=[16]", "network.fold=2", "training.batch=8", "training.learning_rate=0.003")
+    settings = [word for setting in small for word in ("--set", setting)]
+    run, out = tmp_path / "colours", tmp_path / "coloured"
+    words = ["train", source, "--recipe", "colouriser", "--budget", "10steps", "--out", run]
+    assert call(*words, *settings) == 0
+    assert call("colourise", run, picture_of(tmp_path / "grey.png", (32, 32), "L"), "--out", out) == 0
+    (made,) = out.glob("*.png")
+    assert Image.open(made).mode == "RGB"
+    assert call("upscale", run, tmp_path / "grey.png") == 2

@@ -17,8 +17,10 @@ from sfumato.data import Dataset, load_data
 from sfumato.data.sources import names
 from sfumato.errors import ConfigError, RunError
 from sfumato.families.agreements import Autoencoder, Generator
+from sfumato.nets.conditions import PICTURE
 from sfumato.recipes import configure
 from sfumato.runs.conditions.embedding import embedding_spec
+from sfumato.runs.conditions.picture import PictureReader
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.fitting import Training, accelerator, begin_training, check_unchanged, part, refuse_taken
 from sfumato.runs.latent import latent_config
@@ -182,8 +184,9 @@ def finish(training: Training) -> Run:
 
 def next_step(run: Run) -> str:
     """Return what to type next."""
-    if run.conditions.always:
-        return f"upscale  sfumato upscale {run.folder} small.png --out large.png"
+    given = run.conditions.readers.get(PICTURE)
+    if isinstance(given, PictureReader):
+        return f"use      sfumato {given.verb} {run.folder} picture.png --out {given.result}.png"
     if isinstance(run.family, Generator):
         ending = "npz" if run.config.makes_codes else "png"
         return f"sample   sfumato sample {run.folder} -n 100 --out samples.{ending}"

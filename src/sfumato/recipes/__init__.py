@@ -16,6 +16,7 @@ from sfumato.train.budget import Budget
 RECIPES = {
     "images": "EDM on exploding noise, guided in training, sampled by UniPC: the default for pictures",
     "upsampler": "pictures of half the size made whole again: the second stage of a cascade",
+    "colouriser": "colours for grey pictures",
     "points": "EDM for vectors, with a multilayer perceptron, sampled by Heun: the default for them",
     "ddpm": "noise prediction on linear betas, sampled step by step as in Ho et al. 2020",
     "cosine": "v prediction on the cosine schedule, sampled by DDIM",

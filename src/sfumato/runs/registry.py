@@ -62,6 +62,7 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "text": text.TextCondition,
         "attributes": attributes.AttributesCondition,
         "picture": picture.PictureCondition,
+        "grey": picture.GreyCondition,
         "embedding": embedding.EmbeddingCondition,
     },
     "scaling": {"pixels": Pixels, "standardise": Standardise},
