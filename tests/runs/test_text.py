@@ -1,5 +1,6 @@
 """Runs that are told words: they resume exactly, follow seeds, and say what they do not hear."""
 
+import shutil
 from collections import deque
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from sfumato.runs.conditions.build import Conditions, Wishes
 from sfumato.runs.conditions.label import LabelReader
 from sfumato.runs.conditions.text import TOKENIZER, TextReader
 from sfumato.runs.fitting import Training, begin_training
+from sfumato.runs.guides import weaker_guide
 from sfumato.runs.run import Run
 from sfumato.text.learning import usual
 from sfumato.train.budget import Budget
@@ -109,6 +111,22 @@ def test_what_is_not_heard_is_said(run: Run) -> None:
     assert "no more than" in reader.lost(long)[-1]
     with pytest.raises(ConfigError, match="knows no word of 'xyzzy'"):
         run.request(1, prompts=["xyzzy"])
+
+
+def test_a_run_that_reads_other_words_cannot_guide(run: Run, data: Dataset, tmp_path: Path) -> None:
+    weaker_guide(run, Run.open(run.folder), 2.0)
+    other = tmp_path / "other"
+    shutil.copytree(run.folder, other)
+    # The same words in another order, as other captions might have them: as many, but other tokens.
+    told = (run.folder / TOKENIZER).read_text()
+    swapped = told.replace('"red"', '"?"').replace('"blue"', '"red"').replace('"?"', '"blue"')
+    assert swapped != told
+    (other / TOKENIZER).write_text(swapped)
+    with pytest.raises(ConfigError, match="it learned other words"):
+        weaker_guide(run, Run.open(other), 2.0)
+    trained(data, tmp_path / "untold", 1, None, "conditions={}")
+    with pytest.raises(ConfigError, match=r"its conditions is \{\}"):
+        weaker_guide(run, Run.open(tmp_path / "untold"), 2.0)
 
 
 def test_wrong_use_says_so(run: Run, data: Dataset, tmp_path: Path) -> None:
