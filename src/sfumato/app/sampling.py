@@ -28,7 +28,7 @@ def tell_lost(run: Run | Cascade, prompts: list[str]) -> None:
     if isinstance(reader, TextReader):
         for prompt in dict.fromkeys(prompts):
             for lost in reader.lost(prompt):
-                console.print(f"[yellow]note:[/] {escape(f"of '{prompt}': {lost}")}")
+                console.print(f"[yellow]note:[/] of '{escape(prompt)}': {escape(lost)}")
 
 
 def default_file(run: Run | Cascade) -> str:
