@@ -10,6 +10,7 @@ from sfumato.data.dataset import Dataset
 from sfumato.errors import unknown
 from sfumato.families.autoencoders.interpolation import Way, spherical, straight
 from sfumato.recipes import configure
+from sfumato.runs import opening
 from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.conditions.embedding import embedding_spec
 from sfumato.runs.distilling import begin_distillation
@@ -84,7 +85,7 @@ def open_run(folder: str | Path) -> Run:
 
 def open_cascade(folder: str | Path) -> Cascade:
     """Open a folder of several models, ready to be sampled as a run is."""
-    return Cascade.open(Path(folder))
+    return opening.open_cascade(folder)
 
 
 WAYS: dict[str, Way] = {"latent": straight, "spherical": spherical}

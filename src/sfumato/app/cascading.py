@@ -1,6 +1,9 @@
 """What `sfumato train` does for a recipe of several models: stage after stage, in folders of one folder."""
 
 from pathlib import Path
+from shlex import quote
+
+from rich.markup import escape
 
 from sfumato.app.console import console, output
 from sfumato.app.sampling import sample_to
@@ -153,5 +156,6 @@ def _show(cascade: Cascade, folder: Path) -> None:
     dataset = read_data(data.source, data.reading)
     unseen = dataset.unseen
     sample_to(cascade, cascade.request(SHOWN, like=unseen), folder / "samples.png")
-    prompt = f' --prompt "{unseen.captions[0]}"' if unseen.captions else ""
-    output.print(f"  {CASCADE}  {folder / CASCADE}\n  sample  sfumato sample {folder} -n 16{prompt}")
+    prompt = f" --prompt {quote(unseen.captions[0])}" if unseen.captions else ""
+    told = f"  {CASCADE}  {folder / CASCADE}\n  sample  sfumato sample {quote(str(folder))} -n 16{prompt}"
+    output.print(escape(told))

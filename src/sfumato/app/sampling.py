@@ -7,6 +7,7 @@ in order, so two processes make the images that one would.
 from pathlib import Path
 
 import numpy as np
+from rich.markup import escape
 from rich.progress import Progress, TaskID
 
 from sfumato.app.console import bar, console, output
@@ -28,7 +29,7 @@ def tell_lost(run: Run | Cascade, prompts: list[str]) -> None:
     if isinstance(reader, TextReader):
         for prompt in dict.fromkeys(prompts):
             for lost in reader.lost(prompt):
-                console.print(f"[yellow]note:[/] of '{prompt}': {lost}")
+                console.print(f"[yellow]note:[/] of '{escape(prompt)}': {escape(lost)}")
 
 
 def tell_untold(run: Run | Cascade, request: Request) -> None:

@@ -8,6 +8,7 @@ from importlib import import_module
 
 from sfumato.data.dataset import Dataset
 from sfumato.errors import ConfigError, unknown
+from sfumato.recipes.cascades import CASCADES
 from sfumato.recipes.facts import Facts, data_config
 from sfumato.runs.config import LatentConfig, RunConfig, parse_config
 from sfumato.runs.registry import PIECES
@@ -90,4 +91,8 @@ def _maker(name: str) -> Callable[[Facts], dict[str, object]]:
         return recipe
     if name in PIECES["family"]:
         return lambda facts: {"family": name}
-    raise unknown("recipe", name, [*RECIPES, *PIECES["family"]])
+    if name in CASCADES:
+        raise ConfigError(
+            f"'{name}' is several models in one folder: train it by 'sfumato train DATA --recipe {name}'."
+        )
+    raise unknown("recipe", name, [*RECIPES, *PIECES["family"], *CASCADES])

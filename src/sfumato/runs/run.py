@@ -31,6 +31,7 @@ from sfumato.families.diffusion import Guide
 from sfumato.nets.conditions import ATTRIBUTES, TEXT
 from sfumato.nets.embedding import LABEL
 from sfumato.runs.agreements import SamplingWish
+from sfumato.runs.cascade.config import is_cascade, read_cascade
 from sfumato.runs.conditions.build import Conditions, Wishes, cycled
 from sfumato.runs.conditions.text import TextReader, open_tokenizer
 from sfumato.runs.config import RunConfig, read_config
@@ -96,6 +97,9 @@ class Run:
             raise RunError(
                 f"there is no run folder '{folder}': 'sfumato train DATA --out {folder}' makes one."
             )
+        if is_cascade(path):
+            stages = ", ".join(str(path / stage.name) for stage in read_cascade(path).stages)
+            raise RunError(f"{folder} holds several models, and this needs one: name one of {stages}.")
         config = read_config(path / CONFIG)
         return cls(path, config, load(path / CHECKPOINT), torch.device(device or best_device()), average)
 
