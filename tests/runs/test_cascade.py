@@ -11,6 +11,8 @@ from PIL import Image
 from helpers import call, captioned_folder
 from sfumato.app.cascading import share_of, train_as_wished
 from sfumato.app.training import TrainingWish
+from sfumato.data.dataset import Split
+from sfumato.data.store import MemoryStore
 from sfumato.errors import ConfigError, RunError
 from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.conditions.picture import averaged, luminance
@@ -162,3 +164,14 @@ def test_colours_are_made_up_and_grey_is_luminance(source: Path, tmp_path: Path)
     (made,) = out.glob("*.png")
     assert Image.open(made).mode == "RGB"
     assert call("upscale", run, tmp_path / "grey.png") == 2
+
+
+def test_captions_of_unknown_words_stop_no_stage(cascade: Cascade) -> None:
+    """A held-out caption may have none of the words of training; a person is told so, a report goes on."""
+    picture = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
+    like = Split(MemoryStore(picture), None, ("volcano",))
+    request = cascade.request(2, like=like)
+    assert request.prompts == ("volcano", "volcano")
+    assert list(cascade.walk(request, range(2)))[-1].state.shape == (2, 3, 32, 32)
+    with pytest.raises(ConfigError, match="knows no word of 'volcano'"):
+        cascade.request(2, prompts=["volcano"])

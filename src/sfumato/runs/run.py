@@ -166,6 +166,9 @@ class Run:
         sampling = self.model.sampling(SamplingWish(self.folder, self.done.steps, guides, known, chosen))
         given = {LABEL: labels, TEXT: prompts, ATTRIBUTES: attributes, **(conditions or {})}
         asked = {name: values for name, values in given.items() if values is not None and len(values)}
+        reader = self.conditions.readers.get(TEXT)
+        if isinstance(reader, TextReader):
+            reader.require_heard([*(prompts or ()), *(negative or ())])
         wishes = Wishes(asked, {TEXT: negative} if negative else {}, like)
         condition = self.conditions.asked(wishes, n)
         said, away = self.conditions.said(wishes, n), cycled(wishes.away, n)
@@ -214,6 +217,7 @@ class Run:
 
         Raises ConfigError for a model that has none, and for a sentence of which it knows no word.
         """
+        self.sentences.require_heard(prompts)
         rows = self.sentences.asked(prompts, len(prompts))
         if rows is None:
             raise ConfigError("there is no sentence to encode: give at least one.")

@@ -103,19 +103,19 @@ class TextReader:
         return lambda places, examples: rows[places]
 
     def asked(self, values: Sequence[Any] | None, n: int) -> Tensor | None:
-        """Return rows of prompts: (n, L); without any, nothing is asked.
-
-        Raises ConfigError for a prompt of which no word is known.
-        """
+        """Return rows of prompts: (n, L); without any, nothing is asked."""
         if not values:
             return None
-        for text in values:
-            if not self.tokenizer.hears(str(text)):
+        return Cycled(self.tokenizer.encode([str(text) for text in values])).to(n)
+
+    def require_heard(self, texts: Sequence[str]) -> None:
+        """Raise ConfigError for a text of which no word is known, should a person ask for it."""
+        for text in texts:
+            if not self.tokenizer.hears(text):
                 raise ConfigError(
                     f"this model knows no word of '{text}': use words of its captions, which "
                     f"{TOKENIZER} of the run lists."
                 )
-        return Cycled(self.tokenizer.encode([str(text) for text in values])).to(n)
 
     def nothing(self, n: int) -> Tensor:
         """Return rows of padding."""
