@@ -38,8 +38,8 @@ def tell_untold(run: Run | Cascade, request: Request) -> None:
     untold = [name for name, rows in request.condition.dropped.items() if bool(rows.any())]
     if untold and run.config.distilled is not None:
         console.print(
-            f"[yellow]note:[/] {run.folder} is distilled and was never trained without its conditions, and no "
-            f"{' or '.join(untold)} is asked for: ask for all, or sample {run.config.distilled.teacher}"
+            f"[yellow]note:[/] {run.folder} is distilled and was never trained without its conditions, and "
+            f"no {' or '.join(untold)} is asked for: ask for all, or sample {run.config.distilled.teacher}"
         )
 
 
