@@ -122,9 +122,9 @@ def fit_run_grid(
 ) -> KeptGrid:
     """Fit a grid for a run, measure it on other starts, and keep it with the run.
 
-    trajectories: how many images, of the seeds from `seed` on, it is fitted on, told what
-    held-out examples of the run's data are told; budget: walks that the search may take; options: `sampler`, `steps` and `guidance`, as for `Run.request`. Raises ConfigError for a
-    sampler that draws noise.
+    trajectories: how many images, of the seeds from `seed` on, it is fitted on, told what held-out examples
+    of the run's data are told; budget: walks that the search may take; options: `sampler`, `steps` and
+    `guidance`, as for `Run.request`. Raises ConfigError for a sampler that draws noise.
     """
     if trajectories < 2:
         raise ConfigError(f"a grid is fitted on at least 2 trajectories, not {trajectories}")
