@@ -51,9 +51,10 @@ def train_as_wished(wish: TrainingWish, resume: bool) -> None:
 
 def start_cascade(wish: TrainingWish) -> None:
     """Train all stages of a new cascade; what is interrupted can be resumed."""
-    if wish.source is None or wish.latent or wish.encoder:
+    if wish.source is None or wish.latent or wish.encoder or wish.text_encoder:
         raise ConfigError(
-            f"'{wish.recipe}' is trained on pictures: name them, and leave out --latent and --encoder."
+            f"'{wish.recipe}' is trained on pictures: name them, and leave out --latent, --encoder and "
+            "--text-encoder."
         )
     folder = wish.out or default_folder(wish.source)
     refuse_at_once(folder)
@@ -87,7 +88,8 @@ def _planned(wish: TrainingWish, whole: Dataset) -> CascadeConfig:
 def resume_cascade(wish: TrainingWish, folder: Path) -> None:
     """Go on with a cascade where it stopped: finished stages are left as they are."""
     plan = read_cascade(folder)
-    said = (wish.source, wish.recipe, wish.settings, wish.seed, wish.latent, wish.encoder)
+    encoders = (wish.latent, wish.encoder, wish.text_encoder)
+    said = (wish.source, wish.recipe, wish.settings, wish.seed, *encoders)
     if any(word not in (None, (), plan.source, plan.recipe) for word in said):
         raise RunError(
             f"{folder} goes on as it began: resume it with --out and, if you like, --budget alone."
