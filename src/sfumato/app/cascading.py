@@ -49,9 +49,10 @@ def train_as_wished(wish: TrainingWish, resume: bool) -> None:
 def start_cascade(wish: TrainingWish) -> None:
     """Train all stages of a new cascade; what is interrupted can be resumed."""
     one_process(f"train --recipe {wish.recipe}")
-    if wish.source is None or wish.latent or wish.encoder:
+    if wish.source is None or wish.latent or wish.encoder or wish.text_encoder:
         raise ConfigError(
-            f"'{wish.recipe}' is trained on pictures: name them, and leave out --latent and --encoder."
+            f"'{wish.recipe}' is trained on pictures: name them, and leave out --latent, --encoder and "
+            "--text-encoder."
         )
     folder = wish.out or default_folder(wish.source)
     refuse_at_once(folder)

@@ -10,6 +10,7 @@ RUN/report.html             the page about it
 RUN/autoencoder.safetensors in whose codes it lives, where it does (`runs.latent`)
 RUN/encoder.safetensors     whose codes it is told, where it is (`runs.conditions.embedding`)
 RUN/tokenizer.json          the words that it knows, where it is told captions
+RUN/text_encoder/           what reads them instead, where one of others does (`runs.conditions.pretrained`)
 RUN/teacher.safetensors     whom it was distilled from, where it was (`runs.distillation`)
 RUN/classifier.safetensors  a classifier of noisy examples, where one was trained (`runs.classifier`)
 """

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from sfumato.app.cli.options import Background, Binarise, Channels, Encoder, HeldOut, Latent, Size
+from sfumato.app.cli.options import (
+    Background,
+    Binarise,
+    Channels,
+    Encoder,
+    HeldOut,
+    Latent,
+    Size,
+    TextEncoder,
+)
 
 DEFAULT_BUDGET = "5m"
 
@@ -40,6 +49,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
     latent: Latent = None,
     encoder: Encoder = None,
+    text_encoder: TextEncoder = None,
     size: Size = None,
     channels: Channels = None,
     background: Background = None,
@@ -57,5 +67,6 @@ def train(
 
     form = {"size": size, "channels": channels, "background": background, "binarise": binarise}
     reading = {**form, "held_out": held_out}
-    wish = TrainingWish(source, out, recipe, tuple(settings or ()), budget, seed, reading, latent, encoder)
+    encoders = (latent, encoder, text_encoder)
+    wish = TrainingWish(source, out, recipe, tuple(settings or ()), budget, seed, reading, *encoders)
     train_as_wished(wish, resume)
