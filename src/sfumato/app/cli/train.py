@@ -17,6 +17,10 @@ from sfumato.app.cli.options import (
 )
 
 DEFAULT_BUDGET = "5m"
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, such as training.batch=64."),
+]
 
 
 def train(
@@ -35,10 +39,7 @@ def train(
             help="images, ddpm, flow, …: 'sfumato recipes' lists them \\[default: what suits the data]."
         ),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, such as training.batch=64."),
-    ] = None,
+    settings: Settings = None,
     budget: Annotated[
         str | None,
         typer.Option(help=f"90s, 5m, 2h, 20000steps or 3000000images \\[default: {DEFAULT_BUDGET}]."),

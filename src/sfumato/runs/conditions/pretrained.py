@@ -74,7 +74,8 @@ class PretrainedTextCondition:
         if (found.length, found.width) != (self.length, self.width):
             raise ConfigError(
                 f"'{self.folder}' reads at most {found.length} tokens into features of {found.width} "
-                f"numbers, not {self.length} into {self.width}: set conditions.text.length no larger, and no width."
+                f"numbers, not {self.length} into {self.width}: set conditions.text.length no larger, and no "
+                "width."
             )
         copy_encoder(Path(self.folder), folder / TEXT_ENCODER)
 
