@@ -124,7 +124,7 @@ def test_a_run_that_reads_other_words_cannot_guide(run: Run, data: Dataset, tmp_
     (other / TOKENIZER).write_text(swapped)
     with pytest.raises(ConfigError, match="it learned other words"):
         weaker_guide(run, Run.open(other), 2.0)
-    trained(data, tmp_path / "untold", 1, None, "conditions={}")
+    trained(data, tmp_path / "untold", 1, None, "conditions={}", "sampling.guidance=1", "objective=denoising")
     with pytest.raises(ConfigError, match=r"its conditions is \{\}"):
         weaker_guide(run, Run.open(tmp_path / "untold"), 2.0)
 
