@@ -165,7 +165,9 @@ def test_captions_are_told_and_their_lack_is_said(tmp_path: Path, capsys) -> Non
 def test_what_makes_pictures_larger_is_told_the_small_ones(tmp_path: Path) -> None:
     captioned_folder(tmp_path)
     picture = '{"picture":{"name":"picture","shape":[3,4,4]}}'
-    run = begun(tmp_path / "run", tmp_path, f"conditions={picture}")
+    run = begun(
+        tmp_path / "run", tmp_path, f"conditions={picture}", "sampling.guidance=1", "objective=denoising"
+    )
     examples = held_out(run, load_data(str(tmp_path)), 4, 0)
     assert examples.condition is not None
     small = examples.condition.values["picture"]
