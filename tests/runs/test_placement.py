@@ -27,7 +27,7 @@ META = torch.device("meta")
 ROWS, SHAPE = 4, (1, 8, 8)
 FITTING = {"ancestral-learned": "hybrid", "langevin": "ncsn"}
 """The recipes for samplers that do not go with rectified flow."""
-ELSEWHERE = {"points", "prior", "upsampler"}
+ELSEWHERE = {"points", "prior", "upsampler", "colouriser"}
 """Recipes that are not for digits."""
 WAITING = {"adaptive-ode"}
 """Samplers that must read numbers to know what to do next."""

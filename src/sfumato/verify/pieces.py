@@ -24,7 +24,7 @@ from sfumato.diffusion.grids import (
     TrailingGrid,
     UniformGrid,
 )
-from sfumato.diffusion.guidance import AutoGuided, ClassifierFree, ClassifierGuided, Inpainted, Measured
+from sfumato.diffusion.guidance import AutoGuided, ClassifierFree, ClassifierGuided, GuidedByEach, Inpainted, Measured
 from sfumato.diffusion.prediction import EDM, Data, Noise, Prediction, Previous, Score, V, Velocity
 from sfumato.diffusion.samplers import (
     AdamsBashforth,
@@ -224,6 +224,7 @@ DENOISERS: dict[str, Callable[[Schedule], Denoiser]] = {
     "thresholded": lambda schedule: Thresholded(_network(schedule), Static(), (-0.2, 0.2)),
     "exact": lambda schedule: ExactDenoiser(gaussian(torch.ones(2), torch.eye(2)), schedule),
     "classifier_free": lambda schedule: ClassifierFree(_network(schedule), 3.0),
+    "guided_by_each": lambda schedule: GuidedByEach(_network(schedule), {"label": 3.0}),
     "classifier_guided": lambda schedule: ClassifierGuided(_network(schedule), _likes_small, 2.0),
     "auto_guided": lambda schedule: AutoGuided(_network(schedule), _weaker_network(schedule), 2.0),
     "inpainted": lambda schedule: Inpainted(
