@@ -55,7 +55,7 @@ def train(runs: Path, source: str, budget: str) -> tuple[Cascade, Run]:
     if not (runs / "clip" / "config.json").exists():
         words = ["--size", "32", "--recipe", "clip", "--budget", "180s", "--out", str(runs / "clip")]
         subprocess.run([*common, *words], check=True)
-    return Cascade(runs / "glide"), sfumato.open_run(runs / "clip")
+    return Cascade.open(runs / "glide"), sfumato.open_run(runs / "clip")
 
 
 def found(clip: Run, pictures: Tensor, captions: tuple[str, ...]) -> list[Retrieval]:

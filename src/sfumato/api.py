@@ -83,7 +83,7 @@ def open_run(folder: str | Path) -> Run:
 
 def open_cascade(folder: str | Path) -> Cascade:
     """Open a folder of several models, ready to be sampled as a run is."""
-    return Cascade(Path(folder))
+    return Cascade.open(Path(folder))
 
 
 WAYS: dict[str, Way] = {"latent": straight, "spherical": spherical}

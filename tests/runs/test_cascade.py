@@ -42,7 +42,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cascade(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Cascade:
     folder = tmp_path_factory.mktemp("runs") / "cascade"
     train_as_wished(wish(source, folder), resume=False)
-    return Cascade(folder)
+    return Cascade.open(folder)
 
 
 def test_each_stage_has_its_share_and_its_size(cascade: Cascade) -> None:
@@ -86,7 +86,7 @@ def test_a_stopped_cascade_goes_on_where_it_was(source: Path, cascade: Cascade, 
     for file in (folder / "upsampler").iterdir():
         file.unlink() if file.is_file() else None
     train_as_wished(wish(None, folder, recipe=None, settings=(), budget=None), resume=True)
-    ours, theirs = Cascade(folder), cascade
+    ours, theirs = Cascade.open(folder), cascade
     assert [stage.done.steps for stage in ours.stages] == [14, 6]
     again, before = (each.sample(1, prompts=["a red circle"]) for each in (ours, theirs))
     assert np.array_equal(again, before)

@@ -3,7 +3,8 @@
     q(z | x) = N(mu(x), sigma(x)²),      z = mu + sigma·eps,      output = decoder(z)
 
 Flat codes of any length for pictures and for vectors. The encoder's last layer starts at zero, so that every
-posterior starts as the prior and the divergence at 0.
+posterior starts as the prior and the divergence at 0. The decoder's does not: with both at zero neither hears
+of the other, a saddle.
 """
 
 import math
@@ -61,7 +62,7 @@ class VectorMap(nn.Module):
         self.label = LabelEmbedding(classes, width)
         self.stem = nn.Linear(inputs, width)
         self.layers = nn.ModuleList(ResidualLayer(width) for _ in range(layers))
-        self.head = zeroed(nn.Linear(width, outputs))
+        self.head = nn.Linear(width, outputs)
 
     def forward(self, x: Tensor, condition: Condition | None) -> Tensor:
         """Return (B, outputs)."""
@@ -120,4 +121,5 @@ def vector_codec(
 ) -> GaussianCodec:
     """Build the codec of vectors of `shape`: (D,); blocks: hidden layers each way."""
     encoder = VectorMap(shape[0], 2 * latent, width, blocks, classes)
+    zeroed(encoder.head)
     return GaussianCodec(encoder, VectorMap(latent, outputs * shape[0], width, blocks, classes))

@@ -39,6 +39,17 @@ MEASURED_KEYS = ("format", "family", "recipe", "data", "latent", "distilled")
 """Keys that record what a run was made from, so setting them would only make the record wrong; a family's
 own options, such as `family.latent`, can be set."""
 
+INSTEAD = {
+    "family": "a family comes with its recipe (--recipe), and its options are set one by one, such as "
+    "family.latent=8",
+    "latent": "a run keeps the autoencoder it began with, which --latent chooses",
+}
+"""What to do instead of setting such a key, where that is not to read other data or take another recipe."""
+OTHERWISE = (
+    "it says what was found; choose the data and how it is read (--size, --channels, --background, "
+    "--held-out, --binarise) or the recipe (--recipe)"
+)
+
 DIFFUSION = "diffusion"
 
 
@@ -192,12 +203,9 @@ class RunConfig(Closed):
             key, equals, text = setting.partition("=")
             if not equals or not key:
                 raise ConfigError(f"'{setting}' is no setting: write KEY=VALUE, such as training.batch=64.")
-            if key.split(".")[0].strip() in MEASURED_KEYS and not key.startswith("family."):
-                raise ConfigError(
-                    f"'{key}' cannot be set: it says what was found. Choose the data and how it is read "
-                    "(--size, --channels, --background, --held-out, --binarise) or the recipe (--recipe) "
-                    "instead."
-                )
+            root = key.split(".")[0].strip()
+            if root in MEASURED_KEYS and not key.startswith("family."):
+                raise ConfigError(f"'{key}' cannot be set: {INSTEAD.get(root, OTHERWISE)}.")
             _set(tree, key.strip(), _value(text))
         return parse_config(tree)
 

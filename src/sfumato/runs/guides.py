@@ -6,13 +6,12 @@ Each function returns a guide, which `Run.request` takes: what wraps the run's d
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.data.pictures import Form, colour, fit, open_picture
+from sfumato.data.pictures import Form, colour, read_picture
 from sfumato.diffusion.guidance import AutoGuided, ClassifierGuided, Inpainted
-from sfumato.errors import ConfigError, DataError
+from sfumato.errors import ConfigError
 from sfumato.families.diffusion import Guide
 from sfumato.runs.classifier import load_classifier
 from sfumato.runs.run import Run
@@ -70,10 +69,4 @@ def inpaint_guide(run: Run, picture: str | Path, mask: str | Path) -> Guide:
 def _read(path: str | Path, run: Run, channels: int) -> Tensor:
     """Return a picture file in the run's form: uint8 (1, channels, H, W)."""
     form = Form(run.config.data.shape[1], channels, colour(run.config.data.background))
-    try:
-        pixels = fit(open_picture(Path(path).read_bytes()), form)
-    except FileNotFoundError:
-        raise DataError(f"there is no picture '{path}': name a file that Pillow reads.") from None
-    except (OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"'{path}' is no picture that can be read ({error}).") from error
-    return torch.from_numpy(np.array(pixels))[None]
+    return torch.from_numpy(read_picture(Path(path), form))[None]

@@ -14,4 +14,4 @@ def open_folder(folder: str | Path, device: torch.device | str | None = None) ->
 
     device: where to sample, by default the accelerator if there is one.
     """
-    return Cascade(Path(folder), device) if is_cascade(Path(folder)) else Run.open(folder, device)
+    return Cascade.open(Path(folder), device) if is_cascade(Path(folder)) else Run.open(folder, device)

@@ -270,11 +270,17 @@ def test_codes_pictures_and_samples_have_their_shapes(shape: tuple[int, ...], de
     assert not torch.allclose(last.state[0], last.state[1], atol=1e-4)
 
 
-def test_a_fresh_encoder_says_nothing() -> None:
-    """Before training every posterior is the prior, so that the divergence starts at exactly 0."""
-    model = VAE(latent=6, width=16).build(PICTURES)
-    x = torch.rand(2, 1, 8, 8, generator=generator(0, "x"))
+@pytest.mark.parametrize("facts", [PICTURES, DataFacts((5,))])
+def test_a_fresh_encoder_says_nothing_and_is_told_at_once_what_to_say(facts: DataFacts) -> None:
+    """Before training every posterior is the prior, so that the divergence starts at exactly 0.
+
+    Were the decoder at zero too, no gradient would reach the encoder: a saddle.
+    """
+    model = VAE(latent=6, width=16).build(facts)
+    x = torch.rand(2, *facts.shape, generator=generator(0, "x"))
     assert not model.divergence_of_units(x).any()
+    model.loss(Batch(x, None), model.draw(2, facts.shape, generator(0, "draws"))).sum().backward()
+    assert float(model.module.encoder.head.weight.grad.norm()) > 1e-3  # type: ignore[union-attr]
 
 
 def test_a_label_is_heard_if_it_is_to_be_and_unless_it_is_dropped() -> None:

@@ -26,6 +26,7 @@ from sfumato.app.cli.reconstruct import reconstruct
 from sfumato.app.cli.sample import sample
 from sfumato.app.cli.train import train
 from sfumato.app.cli.upscale import upscale
+from sfumato.app.cli.vary import vary
 from sfumato.app.cli.verify import verify
 from sfumato.errors import SfumatoError
 
@@ -37,7 +38,7 @@ app = typer.Typer(
 )
 VERBS = (
     *(demo, train, sample, distill, classifier, fit_grid, evaluate, likelihood),
-    *(inpaint, upscale),
+    *(inpaint, upscale, vary),
     *(encode, decode, reconstruct, interpolate),
     *(data, filters, recipes, verify),
 )

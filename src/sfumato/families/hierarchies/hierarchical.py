@@ -18,7 +18,7 @@ from sfumato.families.hierarchies.design import HierarchyDesign
 from sfumato.nets.chain import Chain, Near, OwnPairs, SharedPair, Untold
 from sfumato.nets.conditions import Labels
 from sfumato.nets.embedding import LABEL
-from sfumato.nets.gaussian_codec import GaussianCodec, VectorMap, picture_codec, vector_codec
+from sfumato.nets.gaussian_codec import picture_codec, vector_codec
 from sfumato.nets.mlp import MLP
 from sfumato.nets.unet import UNet
 
@@ -56,16 +56,9 @@ class PairsVAE(HierarchyDesign):
         for fine, coarse in zip(self.sizes, self.sizes[1:], strict=False):
             codecs.append(vector_codec((fine,), coarse, 2, self.width, self.blocks, classes))
         pairs = OwnPairs(
-            [Untold(codec.encoder) for codec in codecs], [Untold(_awake(codec)) for codec in codecs]
+            [Untold(codec.encoder) for codec in codecs], [Untold(codec.decoder) for codec in codecs]
         )
         return Chain(pairs, tuple((size,) for size in reversed(self.sizes)), outputs * facts.shape[0])
-
-
-def _awake(codec: GaussianCodec) -> nn.Module:
-    """Return the decoder, not at zero: where both ways put out nothing, neither has a reason to begin."""
-    if isinstance(codec.decoder, VectorMap):
-        codec.decoder.head.reset_parameters()
-    return codec.decoder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,16 +50,34 @@ class Staged:
 
 
 class Cascade:
-    """The stages of a folder, opened.
+    """The stages of a folder that make pictures, opened.
 
     folder: where it was read from; stages: their runs, in order; gives: the conditions they make.
     """
 
-    def __init__(self, folder: Path, device: torch.device | str | None = None) -> None:
-        self.folder = folder
-        parts = read_cascade(folder).stages
-        self.stages = tuple(Run.open(folder / part.name, device) for part in parts)
-        self.gives = tuple(part.gives for part in parts)
+    def __init__(self, folder: Path, stages: tuple[Run, ...], gives: tuple[str | None, ...]) -> None:
+        self.folder, self.stages, self.gives = folder, stages, gives
+
+    @classmethod
+    def open(cls, folder: str | Path, device: torch.device | str | None = None) -> "Cascade":
+        """Open a folder; raise RunError where a stage is missing or damaged.
+
+        device: where to sample, by default the accelerator if there is one.
+        """
+        path = Path(folder)
+        parts = [part for part in read_cascade(path).stages if part.samples]
+        runs = tuple(Run.open(path / part.name, device) for part in parts)
+        return cls(path, runs, tuple(part.gives for part in parts))
+
+    def after(self, gives: str) -> "Cascade":
+        """Return what follows the stage that makes `gives`, for whoever has that already.
+
+        Raises ConfigError where no stage makes it.
+        """
+        if gives not in self.gives:
+            raise ConfigError(f"no stage of {self.folder} makes a {gives}.")
+        first = self.gives.index(gives) + 1
+        return Cascade(self.folder, self.stages[first:], self.gives[first:])
 
     @property
     def last(self) -> Run:
@@ -166,11 +184,3 @@ class Cascade:
     ) -> np.ndarray:
         """Return `n` new pictures: uint8 (n, C, H, W); arguments as for `Run.request`."""
         return sample_whole(self, self.request(n, labels, seed, **options), CHUNK)
-
-
-def stage_of(cascade: Cascade, gives: str) -> Run:
-    """Return the stage that makes `gives`; raise ConfigError where none does."""
-    for stage, made in zip(cascade.stages, cascade.gives, strict=True):
-        if made == gives:
-            return stage
-    raise ConfigError(f"no stage of {cascade.folder} makes a {gives}.")
