@@ -70,7 +70,8 @@ def distill(
 ) -> Run:
     """Distil `teacher` into a run of `steps` evaluations an image in the folder `out`, and return it.
 
-    The teacher's data is read again for its labels. Arguments and errors otherwise as for `fit`.
+    The teacher's data is read again for what the model is told of it. Arguments and errors otherwise as for
+    `fit`.
     """
     training = begin_distillation(teacher, Path(out), Budget.parse(budget), steps, seed, tuple(settings))
     return _carried_out(training, listeners)

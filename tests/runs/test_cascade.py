@@ -1,12 +1,14 @@
 """Cascades: stages in one folder, each told what the one before made."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from helpers import captioned_folder
+from helpers import call, captioned_folder
 from sfumato.app.cascading import share_of, train_as_wished
 from sfumato.app.training import TrainingWish
 from sfumato.errors import ConfigError, RunError
@@ -110,3 +112,37 @@ def test_wrong_use_says_so(source: Path, cascade: Cascade, tmp_path: Path) -> No
 def test_shares_of_a_budget_are_whole_where_they_must_be() -> None:
     assert share_of(Budget.parse("10steps"), 0.7) == Budget.parse("7steps")
     assert share_of(Budget.parse("100s"), 0.3).amount == pytest.approx(30.0)
+
+
+def picture_of(path: Path, size: tuple[int, int], mode: str = "RGB") -> Path:
+    Image.new(mode, size, "white").save(path)
+    return path
+
+
+def test_a_picture_is_made_larger_by_the_second_stage(cascade: Cascade, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    small, out = picture_of(tmp_path / "small.png", (16, 16)), tmp_path / "large"
+    for folder in (cascade.folder, cascade.folder / "upsampler"):
+        assert call("upscale", folder, small, "--prompt", "a red circle", "--out", out) == 0
+        (made,) = out.glob("*.png")
+        assert Image.open(made).size == (32, 32)
+        shutil.rmtree(out)
+    assert call("upscale", cascade.folder, picture_of(tmp_path / "other.png", (20, 20))) == 2
+    assert "20×20 pixels" in capsys.readouterr().err
+    assert call("upscale", cascade.folder, tmp_path / "none.png") == 2
+    assert "there is no picture" in capsys.readouterr().err
+    assert call("upscale", cascade.folder / "base", small) == 2
+    assert "not others larger" in " ".join(capsys.readouterr().err.split())
+
+
+def test_what_is_kept_of_a_picture_is_kept_by_every_stage(cascade: Cascade, tmp_path: Path) -> None:
+    picture = picture_of(tmp_path / "picture.png", (32, 32))
+    mask = Image.new("L", (32, 32), 0)
+    mask.paste(255, (0, 0, 32, 16))  # the upper half is kept
+    mask.save(tmp_path / "mask.png")
+    out = tmp_path / "inpainted"
+    words = ["-n", "1", "--prompt", "a red circle", "--out", out]
+    assert call("inpaint", cascade.folder, picture, tmp_path / "mask.png", *words) == 0
+    (made,) = out.glob("*.png")
+    pixels = np.asarray(Image.open(made))
+    assert bool((pixels[:16] == 255).all())
+    assert not bool((pixels[16:] == 255).all())

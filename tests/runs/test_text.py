@@ -8,12 +8,16 @@ import pytest
 
 import sfumato
 from helpers import captioned_folder
+from sfumato.app.guiding import weights_of
 from sfumato.data import Dataset, load_data
 from sfumato.errors import ConfigError, DataError, RunError
 from sfumato.recipes import configure
+from sfumato.runs.conditions.build import Conditions, Wishes
+from sfumato.runs.conditions.label import LabelReader
 from sfumato.runs.conditions.text import TOKENIZER, TextReader
 from sfumato.runs.fitting import Training, begin_training
 from sfumato.runs.run import Run
+from sfumato.text.learning import usual
 from sfumato.train.budget import Budget
 from sfumato.train.events import Stepped
 from sfumato.train.signals import StopRequest
@@ -128,3 +132,31 @@ def test_a_run_without_its_tokenizer_says_what_is_missing(run: Run, tmp_path: Pa
     (tmp_path / TOKENIZER).write_text("{}")
     with pytest.raises(RunError, match=r"tokenizer\.json"):
         sfumato.open_run(tmp_path)
+
+
+def test_weights_are_read_or_refused() -> None:
+    assert weights_of("3") == 3.0
+    assert weights_of("text=3,label=1.5") == {"text": 3.0, "label": 1.5}
+    for wrong in ("-1", "inf", "three", "text=-1", "text=1,text=2", "3,label=2", ""):
+        with pytest.raises(ConfigError, match="number of at least 0"):
+            weights_of(wrong)
+
+
+def test_a_label_is_asked_for_only_where_nothing_else_is() -> None:
+    words = TextReader(usual(PROMPTS).learn(PROMPTS))
+    told = Conditions({"label": LabelReader(("cat", "dog")), "text": words}, frozenset())
+    alone, spoken, named = (
+        told.asked(wishes, 2)
+        for wishes in (Wishes(), Wishes({"text": PROMPTS}), Wishes({"text": PROMPTS, "label": ["dog"]}))
+    )
+    assert alone is not None
+    assert spoken is not None
+    assert named is not None
+    assert alone.values["label"].tolist() == [0, 1]
+    assert alone.dropped["label"].tolist() == [False, False]
+    assert spoken.dropped["label"].tolist() == [True, True]
+    assert named.values["label"].tolist() == [1, 1]
+    assert named.dropped["label"].tolist() == [False, False]
+    # What later stages of a cascade are told: names, since another stage may number its classes otherwise.
+    assert told.said(Wishes(), 3) == {"label": ("cat", "dog", "cat")}
+    assert told.said(Wishes({"text": PROMPTS}), 3) == {"text": (PROMPTS[0], PROMPTS[1], PROMPTS[0])}

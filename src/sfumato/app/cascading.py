@@ -151,7 +151,7 @@ def _show(cascade: Cascade, folder: Path) -> None:
     """Sample a few pictures, of held-out examples' words where there are any, and say what is next."""
     data = cascade.stages[0].config.data
     dataset = read_data(data.source, data.reading)
-    unseen = dataset.held_out if len(dataset.held_out) else dataset.train
+    unseen = dataset.unseen
     sample_to(cascade, cascade.request(SHOWN, like=unseen), folder / "samples.png")
     prompt = f' --prompt "{unseen.captions[0]}"' if unseen.captions else ""
     output.print(f"  {CASCADE}  {folder / CASCADE}\n  sample  sfumato sample {folder} -n 16{prompt}")

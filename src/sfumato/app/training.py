@@ -182,6 +182,8 @@ def finish(training: Training) -> Run:
 
 def next_step(run: Run) -> str:
     """Return what to type next."""
+    if run.conditions.always:
+        return f"upscale  sfumato upscale {run.folder} small.png --out large.png"
     if isinstance(run.family, Generator):
         ending = "npz" if run.config.makes_codes else "png"
         return f"sample   sfumato sample {run.folder} -n 100 --out samples.{ending}"

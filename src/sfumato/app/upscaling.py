@@ -34,6 +34,8 @@ def _read(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     channels, height, width = shape
     try:
         image = open_picture(path.read_bytes())
+    except FileNotFoundError:
+        raise DataError(f"there is no picture '{path}': name a file that Pillow reads.") from None
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(f"'{path}' is no picture that can be read ({error}).") from error
     if image.size != (width, height):

@@ -4,6 +4,7 @@
 between two.)
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,10 @@ from sfumato.app.sampling import sample_to, tell_lost
 from sfumato.data.pictures import Form, colour, read_picture
 from sfumato.errors import ConfigError
 from sfumato.families.autoencoders.interpolation import spherical
+from sfumato.nets.conditions import EMBEDDING
 from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.conditions.embedding import EmbeddingReader
 from sfumato.runs.run import Run
-
-EMBEDDING = "embedding"
 
 
 def vary_to(
@@ -34,16 +34,20 @@ def vary_to(
 
     Raises ConfigError for a run that knows no embeddings, and for other than one or two to begin with.
     """
+    if bool(pictures) == bool(prompts) or max(len(pictures), len(prompts)) > 2:
+        raise ConfigError(
+            "name a picture to vary or a sentence by --prompt, or two pictures or two sentences to go "
+            "between."
+        )
     drawing = _drawing(opened)
     ends = _of_pictures(drawing, pictures) if pictures else _of_sentences(opened, prompts, seed)
-    if bool(pictures) == bool(prompts) or len(ends) > 2:
-        raise ConfigError("vary one picture or sentence, or go between two: two pictures, or two prompts.")
     shares = torch.linspace(0, 1, n)
     codes = spherical(ends[0], ends[1], shares) if len(ends) == 2 else ends[0].expand(n, -1)
     weight = None if guidance is None else weights_of(guidance)
     told = {EMBEDDING: list(codes.numpy())}
     request = drawing.request(n, seed=seed, conditions=told, guidance=weight)
-    sample_to(drawing, request, path)
+    # Between two embeddings the noise stays the same, so that nothing but the meaning changes.
+    sample_to(drawing, replace(request, steady=len(ends) == 2), path)
 
 
 def _drawing(opened: Run | Cascade) -> Run | Cascade:
@@ -75,8 +79,6 @@ def _of_sentences(opened: Run | Cascade, prompts: list[str], seed: int) -> torch
         raise ConfigError(
             f"{opened.folder} has no prior, which makes embeddings of sentences: name pictures."
         )
-    if not prompts:
-        raise ConfigError("name a picture to vary, or sentences by --prompt.")
     prior = opened.stages[opened.gives.index(EMBEDDING)]
     tell_lost(prior, prompts)
     return torch.from_numpy(prior.sample(len(prompts), prompts=prompts, seed=seed))

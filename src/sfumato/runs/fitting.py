@@ -193,12 +193,12 @@ class Training:
         model = self.model.around({"average": averages, "raw": {name: raw[name] for name in averages}}[which])
         scaling = self.scaling
         if isinstance(model.family, Generator):
-            unseen = self.dataset.held_out if len(self.dataset.held_out) else self.dataset.train
+            unseen = self.dataset.unseen
             asked = self.conditions.only(model.obeys).asked(Wishes(like=unseen), n)
             request = Request(n, 0, asked, model.sampling(SamplingWish(self.folder)))
             (last,) = deque(walk(model, scaling, request, range(n)), maxlen=1)
             return last.state
-        unseen = self.dataset.held_out if len(self.dataset.held_out) else self.dataset.train
+        unseen = self.dataset.unseen
         if not isinstance(model.family, Autoencoder):
             return None
         batch = Examples(unseen, scaling, self.accelerator.device, self.conditions)(

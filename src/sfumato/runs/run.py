@@ -31,7 +31,7 @@ from sfumato.families.diffusion import Guide
 from sfumato.nets.conditions import ATTRIBUTES, TEXT
 from sfumato.nets.embedding import LABEL
 from sfumato.runs.agreements import SamplingWish
-from sfumato.runs.conditions.build import Conditions, Wishes
+from sfumato.runs.conditions.build import Conditions, Wishes, cycled
 from sfumato.runs.conditions.text import TextReader, open_tokenizer
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.diffusion_model import DiffusionModel
@@ -163,9 +163,9 @@ class Run:
         given = {LABEL: labels, TEXT: prompts, ATTRIBUTES: attributes, **(conditions or {})}
         asked = {name: values for name, values in given.items() if values is not None and len(values)}
         wishes = Wishes(asked, {TEXT: negative} if negative else {}, like)
-        texts = prompts or (like.captions if like and TEXT in self.conditions.readers else ()) or ()
-        shown = tuple(texts[place % len(texts)] for place in range(n)) if texts else ()
-        return Request(n, seed, self.conditions.asked(wishes, n), sampling, shown)
+        condition = self.conditions.asked(wishes, n)
+        said, away = self.conditions.said(wishes, n), cycled(wishes.away, n)
+        return Request(n, seed, condition, sampling, said, away)
 
     def walk(self, request: Request, places: range) -> Iterator[Chunk]:
         """Yield the moments of sampling the images at `places` of a request."""
@@ -184,9 +184,9 @@ class Run:
         """Return how is sampled with these options of a request, ready for JSON."""
         return self.model.told(options)
 
-    def own_way(self) -> Any:
-        """Return the options by which it is sampled where nobody says otherwise."""
-        return self.model.sampling(SamplingWish(self.folder, self.done.steps))
+    def own_way(self, known: Sequence[Guide] = ()) -> Any:
+        """Return the options by which it is sampled where nobody says otherwise, told what is `known`."""
+        return self.model.sampling(SamplingWish(self.folder, self.done.steps, known=known))
 
     def encode(self, examples: np.ndarray | Tensor, labels: Tensor | None = None) -> np.ndarray:
         """Return the codes of examples, as the data is: uint8 (N, C, H, W) or float (N, D), as (N, *latent).

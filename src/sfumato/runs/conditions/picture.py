@@ -23,10 +23,7 @@ from sfumato.runs.conditions.agreements import Cycled, Lookup
 
 @dataclass(frozen=True)
 class PictureCondition:
-    """A picture of shape (C, h, w); noise: the greatest share of noise added to it in training.
-
-    level: the share that it is said to have in sampling, where none is added.
-    """
+    """A picture of shape (C, h, w); noise: the greatest share of noise added to it in training."""
 
     shape: tuple[int, int, int]
     noise: float = 0.3
