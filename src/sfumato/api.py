@@ -10,7 +10,9 @@ from sfumato.data.dataset import Dataset
 from sfumato.errors import unknown
 from sfumato.families.autoencoders.interpolation import Way, spherical, straight
 from sfumato.recipes import configure
+from sfumato.runs import opening
 from sfumato.runs.cascade.cascade import Cascade
+from sfumato.runs.conditions.embedding import embedding_spec
 from sfumato.runs.distilling import begin_distillation
 from sfumato.runs.fitting import Training, begin_training
 from sfumato.runs.latent import latent_config
@@ -29,18 +31,20 @@ def fit(
     settings: Iterable[str] = (),
     listeners: Iterable[Subscriber] = (),
     latent: Run | None = None,
+    encoder: Run | None = None,
 ) -> Run:
     """Train a new run on `dataset` into the folder `out` and return it, ready to be sampled.
 
     recipe: one of `sfumato.recipes.RECIPES`, by default what suits the data; budget: such as "90s", "5m" or
     "2000steps"; settings: "key=value" over the recipe; listeners: called with every event of training;
-    latent: an autoencoder's run, in whose codes to train.
+    latent: an encoder's run, in whose codes to train; encoder: one whose codes the model is to be told.
     Raises a SfumatoError for anything the caller can put right.
     """
     limit = Budget.parse(budget)
     codes = latent_config(latent, dataset) if latent else None
-    config = configure(dataset, recipe, seed, tuple(settings), limit, codes)
-    training = begin_training(config, dataset, Path(out), limit, latent)
+    told = embedding_spec(encoder, dataset) if encoder else None
+    config = configure(dataset, recipe, seed, tuple(settings), limit, codes, told)
+    training = begin_training(config, dataset, Path(out), limit, latent, encoder)
     return _carried_out(training, listeners)
 
 
@@ -67,7 +71,8 @@ def distill(
 ) -> Run:
     """Distil `teacher` into a run of `steps` evaluations an image in the folder `out`, and return it.
 
-    The teacher's data is read again for its labels. Arguments and errors otherwise as for `fit`.
+    The teacher's data is read again for what the model is told of it. Arguments and errors otherwise as for
+    `fit`.
     """
     training = begin_distillation(teacher, Path(out), Budget.parse(budget), steps, seed, tuple(settings))
     return _carried_out(training, listeners)
@@ -80,7 +85,7 @@ def open_run(folder: str | Path) -> Run:
 
 def open_cascade(folder: str | Path) -> Cascade:
     """Open a folder of several models, ready to be sampled as a run is."""
-    return Cascade(Path(folder))
+    return opening.open_cascade(folder)
 
 
 WAYS: dict[str, Way] = {"latent": straight, "spherical": spherical}

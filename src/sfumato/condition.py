@@ -70,8 +70,10 @@ class Condition:
     def without(self, names: Iterable[str]) -> "Condition":
         """Return what guidance by the conditions `names` leads away from: they are hidden, or replaced."""
         chosen = set(names) - self.always
+        # A stand-in is told to every row, also to those that were asked for nothing.
+        replaced = chosen & self.instead.keys()
         hidden = {
-            name: torch.ones_like(mask) if name in chosen - self.instead.keys() else mask
+            name: torch.full_like(mask, name not in replaced) if name in chosen else mask
             for name, mask in self.dropped.items()
         }
         stand_ins = {name: value for name, value in self.instead.items() if name in chosen}

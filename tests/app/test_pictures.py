@@ -19,7 +19,7 @@ from sfumato.app.pictures import (
     write_bytes,
 )
 from sfumato.app.pictures.films import HOLD, evenly
-from sfumato.app.pictures.grids import CAPTION, GUTTER
+from sfumato.app.pictures.grids import CAPTION, GUTTER, LINE
 from sfumato.app.pictures.points import window_of
 from sfumato.errors import ConfigError, DataError
 
@@ -93,12 +93,14 @@ def test_captions_take_a_line_of_their_own_and_leave_the_cells_alone():
     given = np.zeros((4, 1, 32, 32), np.uint8)
     plain = grid(given, columns=2)
     told = grid(given, columns=2, captions=["one", "", "a caption far wider than its cell", "ü"])
-    assert told.height == plain.height + 2 * CAPTION
+    lines = 3  # "a caption", "far wider than", "its cell" in 64 pixels
+    below = CAPTION + (lines - 1) * LINE
+    assert told.height == plain.height + 2 * below
     assert told.width == plain.width
     for i in range(4):
-        assert (cell(told, i // 2, i % 2, 64, 64, CAPTION) == 0).all()
+        assert (cell(told, i // 2, i % 2, 64, 64, below) == 0).all()
     array, paper = np.asarray(told), told.getpixel((0, 0))
-    strips = [array[GUTTER + 64 :][:CAPTION], array[-GUTTER - CAPTION :][:CAPTION]]
+    strips = [array[GUTTER + 64 :][:below], array[-GUTTER - below :][:below]]
     left, right = slice(GUTTER, GUTTER + 64), slice(2 * GUTTER + 64, 2 * GUTTER + 128)
     written = [(strip[:, side] != paper).any() for strip in strips for side in (left, right)]
     assert written == [True, False, True, True]

@@ -78,6 +78,20 @@ def test_a_negative_prompt_takes_the_place_of_nothing():
     assert torch.equal(ClassifierFree(one, 1.0).estimate(X_T, T, negative).x0, aim)
 
 
+def test_a_negative_prompt_needs_no_prompt():
+    negative = replace(CONDITION, instead={"text": torch.zeros(ROWS, dtype=torch.int64)}).drop(
+        torch.ones(ROWS, dtype=torch.bool)
+    )
+    away = negative.without(negative.names)
+    assert not bool(away.dropped["text"].any())
+    assert bool(away.dropped["label"].all())
+    one = denoiser()
+    expected = one.estimate(X_T, T, negative).x0 + 3.0 * (
+        one.estimate(X_T, T, negative).x0 - one.estimate(X_T, T, away).x0
+    )
+    close(ClassifierFree(one, 4.0).estimate(X_T, T, negative).x0, expected, 1e-4)
+
+
 def test_guidance_costs_one_run_of_a_larger_batch():
     network = Counted()
     ClassifierFree(denoiser(network), 3.0).estimate(X_T, T, CONDITION)

@@ -1,17 +1,19 @@
 """Cascades: stages in one folder, each told what the one before made."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from helpers import captioned_folder
+from helpers import call, captioned_folder
 from sfumato.app.cascading import share_of, train_as_wished
 from sfumato.app.training import TrainingWish
 from sfumato.errors import ConfigError, RunError
 from sfumato.runs.cascade.cascade import Cascade
-from sfumato.runs.conditions.picture import averaged
+from sfumato.runs.conditions.picture import averaged, luminance
 from sfumato.runs.fitting import refuse_taken
 from sfumato.train.budget import Budget
 
@@ -42,7 +44,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cascade(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Cascade:
     folder = tmp_path_factory.mktemp("runs") / "cascade"
     train_as_wished(wish(source, folder), resume=False)
-    return Cascade(folder)
+    return Cascade.open(folder)
 
 
 def test_each_stage_has_its_share_and_its_size(cascade: Cascade) -> None:
@@ -86,7 +88,7 @@ def test_a_stopped_cascade_goes_on_where_it_was(source: Path, cascade: Cascade, 
     for file in (folder / "upsampler").iterdir():
         file.unlink() if file.is_file() else None
     train_as_wished(wish(None, folder, recipe=None, settings=(), budget=None), resume=True)
-    ours, theirs = Cascade(folder), cascade
+    ours, theirs = Cascade.open(folder), cascade
     assert [stage.done.steps for stage in ours.stages] == [14, 6]
     again, before = (each.sample(1, prompts=["a red circle"]) for each in (ours, theirs))
     assert np.array_equal(again, before)
@@ -110,3 +112,53 @@ def test_wrong_use_says_so(source: Path, cascade: Cascade, tmp_path: Path) -> No
 def test_shares_of_a_budget_are_whole_where_they_must_be() -> None:
     assert share_of(Budget.parse("10steps"), 0.7) == Budget.parse("7steps")
     assert share_of(Budget.parse("100s"), 0.3).amount == pytest.approx(30.0)
+
+
+def picture_of(path: Path, size: tuple[int, int], mode: str = "RGB") -> Path:
+    Image.new(mode, size, "white").save(path)
+    return path
+
+
+def test_a_picture_is_made_larger_by_the_second_stage(cascade: Cascade, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    small, out = picture_of(tmp_path / "small.png", (16, 16)), tmp_path / "large"
+    for folder in (cascade.folder, cascade.folder / "upsampler"):
+        assert call("upscale", folder, small, "--prompt", "a red circle", "--out", out) == 0
+        (made,) = out.glob("*.png")
+        assert Image.open(made).size == (32, 32)
+        shutil.rmtree(out)
+    assert call("upscale", cascade.folder, picture_of(tmp_path / "other.png", (20, 20))) == 2
+    assert "20×20 pixels" in capsys.readouterr().err
+    assert call("upscale", cascade.folder, tmp_path / "none.png") == 2
+    assert "there is no picture" in capsys.readouterr().err
+    assert call("upscale", cascade.folder / "base", small) == 2
+    assert "pictures of its own" in " ".join(capsys.readouterr().err.split())
+
+
+def test_what_is_kept_of_a_picture_is_kept_by_every_stage(cascade: Cascade, tmp_path: Path) -> None:
+    picture = picture_of(tmp_path / "picture.png", (32, 32))
+    mask = Image.new("L", (32, 32), 0)
+    mask.paste(255, (0, 0, 32, 16))  # the upper half is kept
+    mask.save(tmp_path / "mask.png")
+    out = tmp_path / "inpainted"
+    words = ["-n", "1", "--prompt", "a red circle", "--out", out]
+    assert call("inpaint", cascade.folder, picture, tmp_path / "mask.png", *words) == 0
+    (made,) = out.glob("*.png")
+    pixels = np.asarray(Image.open(made))
+    assert bool((pixels[:16] == 255).all())
+    assert not bool((pixels[16:] == 255).all())
+
+
+def test_colours_are_made_up_and_grey_is_luminance(source: Path, tmp_path: Path) -> None:
+    red, grey = torch.zeros(1, 3, 2, 2, dtype=torch.uint8), torch.full((1, 3, 2, 2), 90, dtype=torch.uint8)
+    red[:, 0] = 255
+    assert luminance(red).flatten().tolist() == [76] * 4  # 0.299 of 255, as Pillow has it
+    assert luminance(grey).flatten().tolist() == [90] * 4
+    small = ("network.widths=[16]", "network.fold=2", "training.batch=8", "training.learning_rate=0.003")
+    settings = [word for setting in small for word in ("--set", setting)]
+    run, out = tmp_path / "colours", tmp_path / "coloured"
+    words = ["train", source, "--recipe", "colouriser", "--budget", "10steps", "--out", run]
+    assert call(*words, *settings) == 0
+    assert call("colourise", run, picture_of(tmp_path / "grey.png", (32, 32), "L"), "--out", out) == 0
+    (made,) = out.glob("*.png")
+    assert Image.open(made).mode == "RGB"
+    assert call("upscale", run, tmp_path / "grey.png") == 2

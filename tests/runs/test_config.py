@@ -21,9 +21,18 @@ from sfumato.runs.registry import PIECES, build, complete
 
 PICTURES_ONLY = {"masked-autoencoder", "vq-vae"}
 CAPTIONS_ONLY = {"clip"}
+MORE_NEEDED = {"prior": "by --latent RUN", "upsampler": "multiples of 16", "colouriser": "colour pictures"}
+"""Recipes for which neither data set has what it takes, and what they say."""
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize(("recipe", "needed"), MORE_NEEDED.items())
+def test_a_recipe_that_needs_more_says_what(recipe: str, needed: str) -> None:
+    for source in ("digits", "moons"):
+        with pytest.raises(ConfigError, match=needed):
+            configure(sfumato.load_data(source), recipe)
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES.keys() - MORE_NEEDED.keys()))
 def test_every_recipe_builds_on_pictures_and_points(recipe: str) -> None:
     for source in ("digits", "moons"):
         config = configure(sfumato.load_data(source), recipe)
@@ -40,6 +49,9 @@ def test_every_piece_has_a_complete_spec_or_names_what_it_needs(kind: str, name:
     needed = {"betas": {"betas": [0.1, 0.2]}, "exploding-steps": {"sigmas": [0.1, 0.2]}}
     needed["fitted"] = {"at": [1.0, 0.4, 0.0]}
     needed["label"] = {"classes": ["cat", "dog"]}
+    needed["attributes"] = {"names": ["tall", "red"]}
+    needed["embedding"] = {"width": 8}
+    needed["grey"] = {"shape": [1, 8, 8]}
     needed["picture"] = {"shape": [1, 8, 8]}
     needed["text"] = {"vocabulary": 40}
     needed["standardise"] = {"mean": [0.0], "std": [1.0]}

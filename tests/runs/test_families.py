@@ -159,7 +159,7 @@ def test_codes_there_and_back_are_what_the_autoencoder_rebuilds(tmp_path: Path) 
 
 def test_what_has_no_codes_is_no_place_to_train_in(tmp_path: Path) -> None:
     trained("images", tmp_path / "run", 1)
-    with pytest.raises(ConfigError, match="has no codes to train in"):
+    with pytest.raises(ConfigError, match="has no codes to train in or to be told"):
         latent_config(Run.open(tmp_path / "run"), DATA)
     trained("linear-autoencoder", tmp_path / "auto", 1)
     with pytest.raises(ConfigError, match="encodes examples of"):

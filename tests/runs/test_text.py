@@ -1,5 +1,6 @@
 """Runs that are told words: they resume exactly, follow seeds, and say what they do not hear."""
 
+import shutil
 from collections import deque
 from pathlib import Path
 
@@ -8,12 +9,17 @@ import pytest
 
 import sfumato
 from helpers import captioned_folder
+from sfumato.app.guiding import weights_of
 from sfumato.data import Dataset, load_data
 from sfumato.errors import ConfigError, DataError, RunError
 from sfumato.recipes import configure
+from sfumato.runs.conditions.build import Conditions, Wishes
+from sfumato.runs.conditions.label import LabelReader
 from sfumato.runs.conditions.text import TOKENIZER, TextReader
 from sfumato.runs.fitting import Training, begin_training
+from sfumato.runs.guides import weaker_guide
 from sfumato.runs.run import Run
+from sfumato.text.learning import usual
 from sfumato.train.budget import Budget
 from sfumato.train.events import Stepped
 from sfumato.train.signals import StopRequest
@@ -73,9 +79,10 @@ def test_prompts_cycle_and_each_picture_is_its_seed_s(run: Run) -> None:
 
 
 def test_guidance_off_is_the_model_and_0_ignores_the_prompt_bitwise(run: Run) -> None:
-    plain = run.sample(2, prompts=PROMPTS)
-    assert np.array_equal(plain, run.sample(2, prompts=PROMPTS, guidance=1.0))
-    assert np.array_equal(run.sample(2, prompts=PROMPTS, guidance=0.0), run.sample(2))
+    plain = run.sample(2, prompts=PROMPTS, guidance=1.0)
+    request = run.request(2, prompts=PROMPTS, guidance=1.0)
+    assert run.diffusion.family.guided(request.options).evaluations(0.5, request.condition) == 1
+    assert np.array_equal(run.sample(2, prompts=PROMPTS, guidance=0.0), run.sample(2, guidance=0.0))
     assert not np.array_equal(plain, run.sample(2, prompts=PROMPTS, guidance=4.0))
 
 
@@ -106,6 +113,22 @@ def test_what_is_not_heard_is_said(run: Run) -> None:
         run.request(1, prompts=["xyzzy"])
 
 
+def test_a_run_that_reads_other_words_cannot_guide(run: Run, data: Dataset, tmp_path: Path) -> None:
+    weaker_guide(run, Run.open(run.folder), 2.0)
+    other = tmp_path / "other"
+    shutil.copytree(run.folder, other)
+    # The same words in another order, as other captions might have them: as many, but other tokens.
+    told = (run.folder / TOKENIZER).read_text()
+    swapped = told.replace('"red"', '"?"').replace('"blue"', '"red"').replace('"?"', '"blue"')
+    assert swapped != told
+    (other / TOKENIZER).write_text(swapped)
+    with pytest.raises(ConfigError, match="it learned other words"):
+        weaker_guide(run, Run.open(other), 2.0)
+    trained(data, tmp_path / "untold", 1, None, "conditions={}")
+    with pytest.raises(ConfigError, match=r"its conditions is \{\}"):
+        weaker_guide(run, Run.open(tmp_path / "untold"), 2.0)
+
+
 def test_wrong_use_says_so(run: Run, data: Dataset, tmp_path: Path) -> None:
     digits = load_data("digits")
     with pytest.raises(ConfigError, match="knows no labels"):
@@ -127,3 +150,31 @@ def test_a_run_without_its_tokenizer_says_what_is_missing(run: Run, tmp_path: Pa
     (tmp_path / TOKENIZER).write_text("{}")
     with pytest.raises(RunError, match=r"tokenizer\.json"):
         sfumato.open_run(tmp_path)
+
+
+def test_weights_are_read_or_refused() -> None:
+    assert weights_of("3") == 3.0
+    assert weights_of("text=3,label=1.5") == {"text": 3.0, "label": 1.5}
+    for wrong in ("-1", "inf", "three", "text=-1", "text=1,text=2", "3,label=2", ""):
+        with pytest.raises(ConfigError, match="number of at least 0"):
+            weights_of(wrong)
+
+
+def test_a_label_is_asked_for_only_where_nothing_else_is() -> None:
+    words = TextReader(usual(PROMPTS).learn(PROMPTS))
+    told = Conditions({"label": LabelReader(("cat", "dog")), "text": words}, frozenset())
+    alone, spoken, named = (
+        told.asked(wishes, 2)
+        for wishes in (Wishes(), Wishes({"text": PROMPTS}), Wishes({"text": PROMPTS, "label": ["dog"]}))
+    )
+    assert alone is not None
+    assert spoken is not None
+    assert named is not None
+    assert alone.values["label"].tolist() == [0, 1]
+    assert alone.dropped["label"].tolist() == [False, False]
+    assert spoken.dropped["label"].tolist() == [True, True]
+    assert named.values["label"].tolist() == [1, 1]
+    assert named.dropped["label"].tolist() == [False, False]
+    # What later stages of a cascade are told: names, since another stage may number its classes otherwise.
+    assert told.said(Wishes(), 3) == {"label": ("cat", "dog", "cat")}
+    assert told.said(Wishes({"text": PROMPTS}), 3) == {"text": (PROMPTS[0], PROMPTS[1], PROMPTS[0])}

@@ -1,7 +1,9 @@
 """What `sfumato train` does for a recipe of several models: stage after stage, in folders of one folder."""
 
-from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
+
+from rich.markup import escape
 
 from sfumato.app.console import console, output
 from sfumato.app.sampling import sample_to
@@ -28,9 +30,11 @@ from sfumato.runs.cascade.config import (
     read_cascade,
     write_cascade,
 )
+from sfumato.runs.conditions.embedding import embedding_spec
 from sfumato.runs.config import read_config
 from sfumato.runs.fitting import Training, accelerator, begin_training
-from sfumato.runs.run import CONFIG
+from sfumato.runs.latent import latent_config
+from sfumato.runs.run import CONFIG, Run
 from sfumato.train.budget import Budget
 
 SHOWN = 16
@@ -50,80 +54,84 @@ def train_as_wished(wish: TrainingWish, resume: bool) -> None:
 
 def start_cascade(wish: TrainingWish) -> None:
     """Train all stages of a new cascade; what is interrupted can be resumed."""
-    if wish.source is None or wish.latent is not None:
-        raise ConfigError(f"'{wish.recipe}' is trained on pictures: name them, and leave out --latent.")
-    assert wish.recipe is not None
+    if wish.source is None or wish.latent or wish.encoder:
+        raise ConfigError(
+            f"'{wish.recipe}' is trained on pictures: name them, and leave out --latent and --encoder."
+        )
     folder = wish.out or default_folder(wish.source)
     refuse_at_once(folder)
-    budget = Budget.parse(wish.budget or DEFAULT_BUDGET)
-    stages = CASCADES[wish.recipe]
-    _check_settings(wish.settings, stages)
-    whole = read_data(wish.source, wish.reading)
+    plan = _planned(wish, read_data(wish.source, wish.reading))
+    if accelerator().is_main_process:
+        write_cascade(folder, plan)
+    accelerator().wait_for_everyone()
+    _go_on(folder, plan, Budget.parse(plan.budget))
+
+
+def _planned(wish: TrainingWish, whole: Dataset) -> CascadeConfig:
+    """Return what a cascade on the pictures `whole` is to be; raise ConfigError for what cannot be one."""
     if not whole.is_pictures or whole.shape[1] != whole.shape[2]:
         raise ConfigError(f"'{wish.recipe}' is for square pictures, not for examples of shape {whole.shape}.")
-    if accelerator().is_main_process:
-        named = tuple(StageConfig(name=stage.name, gives=stage.gives) for stage in stages)
-        write_cascade(folder, CascadeConfig(recipe=wish.recipe, budget=str(budget), stages=named))
-    _go_on(folder, wish, stages, budget, whole)
+    assert wish.recipe is not None
+    stages = CASCADES[wish.recipe]
+    _check_settings(wish.settings, stages)
+    return CascadeConfig(
+        recipe=wish.recipe,
+        source=whole.source,
+        reading={**whole.reading, "size": whole.shape[-1]},
+        settings=wish.settings,
+        seed=wish.seed or 0,
+        budget=str(Budget.parse(wish.budget or DEFAULT_BUDGET)),
+        stages=tuple(
+            StageConfig(name=stage.name, gives=stage.gives, samples=stage.samples) for stage in stages
+        ),
+    )
 
 
 def resume_cascade(wish: TrainingWish, folder: Path) -> None:
     """Go on with a cascade where it stopped: finished stages are left as they are."""
-    kept = read_cascade(folder)
-    if wish.recipe not in (None, kept.recipe) or wish.settings or wish.latent:
-        raise RunError(f"{folder} goes on as it began: resume it without --recipe, --set and --latent.")
-    first = folder / kept.stages[0].name
-    if wish.source is None and not (first / CONFIG).is_file():
-        raise RunError(f"{folder} stopped before its first stage began: train it anew in another --out.")
-    stages, budget = CASCADES[kept.recipe], Budget.parse(wish.budget or kept.budget)
-    _go_on(folder, wish, stages, budget, None)
+    plan = read_cascade(folder)
+    said = (wish.source, wish.recipe, wish.settings, wish.seed, wish.latent, wish.encoder)
+    if any(word not in (None, (), plan.source, plan.recipe) for word in said):
+        raise RunError(
+            f"{folder} goes on as it began: resume it with --out and, if you like, --budget alone."
+        )
+    _go_on(folder, plan, Budget.parse(wish.budget or plan.budget))
 
 
-def _go_on(
-    folder: Path, wish: TrainingWish, stages: tuple[Stage, ...], budget: Budget, whole: Dataset | None
-) -> None:
-    for stage, training in _trainings(folder, wish, stages, budget, whole):
+def _go_on(folder: Path, plan: CascadeConfig, budget: Budget) -> None:
+    for stage in CASCADES[plan.recipe]:
+        training = _training(folder, plan, stage, share_of(budget, stage.share))
+        if training.budget.progress(training.fit.done) >= 1:
+            continue
         console.rule(f"[bold]{stage.name}[/]", align="left")
         if carry_out(training) is None:
             console.print(f"The whole goes on by 'sfumato train --resume --out {folder}'.")
             return
     if accelerator().is_main_process:
-        _show(Cascade(folder), folder)
+        _show(Cascade.open(folder), folder)
 
 
-def _trainings(
-    folder: Path, wish: TrainingWish, stages: tuple[Stage, ...], budget: Budget, whole: Dataset | None
-) -> Iterator[tuple[Stage, Training]]:
-    """Yield the trainings that are still to be done, each once the one before it has ended."""
-    for stage in stages:
-        place, limit = folder / stage.name, share_of(budget, stage.share)
-        if (place / CONFIG).is_file():
-            config = read_config(place / CONFIG)
-            dataset = read_data(config.data.source, config.data.reading)
-            training = Training(config, dataset, place, limit)
-            training.resume()
-            if budget_left(training):
-                yield stage, training
-            continue
-        source, reading = _reading(folder, wish, stages, whole, stage)
-        dataset = read_data(source, reading)
-        settings = tuple(
-            text.removeprefix(f"{stage.name}.") for text in wish.settings if text.startswith(f"{stage.name}.")
-        )
-        config = configure(dataset, stage.recipe, wish.seed or 0, settings, limit)
-        yield stage, begin_training(config, dataset, place, limit)
+def _training(folder: Path, plan: CascadeConfig, stage: Stage, budget: Budget) -> Training:
+    """Return the training of a stage, begun or taken up where it stopped."""
+    place = folder / stage.name
+    if (place / CONFIG).is_file():
+        config = read_config(place / CONFIG)
+        training = Training(config, read_data(config.data.source, config.data.reading), place, budget)
+        training.resume()
+        return training
+    dataset = read_data(plan.source, {**plan.reading, "size": plan.reading["size"] // stage.smaller})
+    prefix = f"{stage.name}."
+    settings = tuple(text.removeprefix(prefix) for text in plan.settings if text.startswith(prefix))
+    home, eyes = (_opened(folder, name) for name in (stage.codes_of, stage.told_by))
+    latent = latent_config(home, dataset) if home else None
+    told = embedding_spec(eyes, dataset) if eyes else None
+    config = configure(dataset, stage.recipe, plan.seed, settings, budget, latent, told)
+    return begin_training(config, dataset, place, budget, home, eyes)
 
 
-def _reading(
-    folder: Path, wish: TrainingWish, stages: tuple[Stage, ...], whole: Dataset | None, stage: Stage
-) -> tuple[str, dict[str, object]]:
-    """Return what a stage is trained on, and how that is read: smaller by its factor."""
-    if whole is not None:
-        assert wish.source is not None
-        return wish.source, {**wish.reading, "size": whole.shape[-1] // stage.smaller}
-    first = read_config(folder / stages[0].name / CONFIG).data
-    side = first.shape[-1] * stages[0].smaller
-    return first.source, {**first.reading, "size": side // stage.smaller}
+def _opened(folder: Path, name: str | None) -> Run | None:
+    """Return the stage that another one needs in training, if it needs any."""
+    return None if name is None else Run.open(folder / name, accelerator().device)
 
 
 def _check_settings(settings: tuple[str, ...], stages: tuple[Stage, ...]) -> None:
@@ -142,16 +150,12 @@ def share_of(budget: Budget, share: float) -> Budget:
     return Budget(budget.of, amount if budget.of == "seconds" else max(1.0, float(round(amount))))
 
 
-def budget_left(training: Training) -> bool:
-    """Return whether a training has not used its budget."""
-    return training.budget.progress(training.fit.done) < 1
-
-
 def _show(cascade: Cascade, folder: Path) -> None:
     """Sample a few pictures, of held-out examples' words where there are any, and say what is next."""
     data = cascade.stages[0].config.data
     dataset = read_data(data.source, data.reading)
-    unseen = dataset.held_out if len(dataset.held_out) else dataset.train
+    unseen = dataset.unseen
     sample_to(cascade, cascade.request(SHOWN, like=unseen), folder / "samples.png")
-    prompt = f' --prompt "{unseen.captions[0]}"' if unseen.captions else ""
-    output.print(f"  {CASCADE}  {folder / CASCADE}\n  sample  sfumato sample {folder} -n 16{prompt}")
+    prompt = f" --prompt {quote(unseen.captions[0])}" if unseen.captions else ""
+    told = f"  {CASCADE}  {folder / CASCADE}\n  sample  sfumato sample {quote(str(folder))} -n 16{prompt}"
+    output.print(escape(told))

@@ -41,6 +41,12 @@ def score_codes(run: Run, source: str | None, n: int, as_json: bool) -> list[Row
             f"{dataset.name} has neither labels nor captions to ask the codes of {run.folder} for, and "
             "nothing leads back from them: give data that has, with --data."
         )
+    keep_scores(run, dataset, rows, as_json)
+    return rows
+
+
+def keep_scores(run: Run, dataset: Dataset, rows: list[Row], as_json: bool) -> None:
+    """Print figures, and keep them in the run's folder and, where they are of its own data, in its report."""
     told = {
         "run": str(run.folder),
         "data": dataset.source,
@@ -55,7 +61,6 @@ def score_codes(run: Run, source: str | None, n: int, as_json: bool) -> list[Row
     if dataset.content_hash == run.config.data.content_hash:
         write_run_report(run, dataset, rows)
         console.print(f"kept in {run.folder / SCORES} and {run.folder / REPORT}")
-    return rows
 
 
 def _read(run: Run, dataset: Dataset) -> Iterator[Row]:
@@ -82,6 +87,6 @@ def _rebuilt(run: Run, dataset: Dataset, n: int) -> list[Row]:
     """Return the error of held-out examples behind their code."""
     if not isinstance(run.family, Autoencoder):
         return []
-    split = dataset.held_out if len(dataset.held_out) else dataset.train
+    split = dataset.unseen
     examples, labels = split.batch(torch.arange(min(n, len(split))))
     return errors(examples.numpy(), rebuilt(run, examples, labels)[1])

@@ -8,13 +8,15 @@ from rich.markup import escape
 
 from sfumato.app.console import facts_table, output
 from sfumato.app.panels import can_draw
-from sfumato.app.pictures import picture, save_image
+from sfumato.app.pictures import grid, picture, save_image
 from sfumato.app.training import read_data
 from sfumato.data import Dataset
 from sfumato.data.summary import describe
 from sfumato.randomness import generator
 
 PICTURES, POINTS, SHOWN_SKIPPED, SHOWN_NAMES = 100, 4000, 5, 20
+CAPTIONED = 12
+CAPTION_WIDTH = 256  # pixels, room for some 45 letters
 
 
 def describe_data(source: str, reading: dict[str, Any], out: Path | None) -> None:
@@ -26,7 +28,8 @@ def describe_data(source: str, reading: dict[str, Any], out: Path | None) -> Non
         output.print(escape(f"  skipped {skipped['name']}: {skipped['reason']}"))
     if can_draw(dataset.shape):
         path = out or Path(f"{dataset.name}-sheet.png")
-        draw_sheet(dataset, path)
+        draw = draw_sheet if dataset.train.captions is None else draw_captioned_sheet
+        draw(dataset, path)
         output.print(f"contact sheet: {path}")
 
 
@@ -51,6 +54,15 @@ def _listed(counts: dict[str, dict[str, int]]) -> str:
     names = [f"{name} ({sum(of.values()):,})" for name, of in counts.items()]
     more = f", and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
     return ", ".join(names[:SHOWN_NAMES]) + more
+
+
+def draw_captioned_sheet(dataset: Dataset, path: Path) -> None:
+    """Draw a few training pictures, large enough for a caption under each."""
+    chosen = torch.randperm(len(dataset.train), generator=generator(0, "sheet"))[:CAPTIONED]
+    examples, _ = dataset.train.batch(chosen)
+    captions = [(dataset.train.captions or ())[place] for place in chosen.tolist()]
+    scale = max(1, CAPTION_WIDTH // dataset.shape[-1])
+    save_image(path, grid(examples.numpy(), columns=4, captions=captions, scale=scale))
 
 
 def draw_sheet(dataset: Dataset, path: Path) -> None:

@@ -1,5 +1,7 @@
 """From what the command line says of guidance to a request with its guides."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 from sfumato.diffusion.guidance import OFF
 from sfumato.errors import ConfigError
 from sfumato.families.diffusion import Guide
+from sfumato.nets.conditions import TEXT
 from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.guides import classifier_guide, inpaint_guide, weaker_guide
 from sfumato.runs.run import Run
@@ -17,16 +20,32 @@ USUAL_WEAKER_GUIDANCE = 2.0
 
 def weights_of(text: str) -> float | dict[str, float]:
     """Return the weight "3" says, or the weights "text=3,label=1.5" says; raise ConfigError for neither."""
-    pairs = [part.partition("=") for part in text.split(",")]
     try:
-        if len(pairs) == 1 and not pairs[0][1]:
-            return float(text)
-        return {name.strip(): float(weight) for name, _, weight in pairs}
-    except ValueError as error:
-        raise ConfigError(
-            f"--guidance is a number such as 3, or one for each condition such as text=3,label=1.5, not "
-            f"'{text}'."
-        ) from error
+        if "=" not in text:
+            return _weight(text)
+        pairs = [part.partition("=") for part in text.split(",")]
+        weights = {name.strip(): _weight(weight) for name, _, weight in pairs}
+        if len(weights) == len(pairs):
+            return weights
+    except ValueError:
+        pass
+    raise ConfigError(
+        "--guidance is a number of at least 0 such as 3, or one for each condition such as text=3,label=1.5, "
+        f"not '{text}'."
+    )
+
+
+def _weight(text: str) -> float:
+    """Read a weight; raise ValueError for what is none."""
+    weight = float(text)
+    if not 0 <= weight < math.inf:
+        raise ValueError(text)
+    return weight
+
+
+def _of_text(guidance: float | Mapping[str, float]) -> float:
+    """Return the weight of guidance by words."""
+    return guidance.get(TEXT, OFF) if isinstance(guidance, Mapping) else guidance
 
 
 @dataclass(frozen=True)
@@ -53,25 +72,25 @@ class Guidances:
         """
         weight = None if self.weight is None else weights_of(self.weight)
         how |= {"guidance": weight, "guidance_interval": self.interval}
-        guiding, known = self._of(run)
-        request = run.request(n, labels, seed, guides=guiding, known=known, **how)
+        if isinstance(run, Cascade):
+            first, known = run.stages[0], [self._known_to(stage) for stage in run.stages]
+            request = run.request(n, labels, seed, guides=self.guides(first), known=known, **how)
+        else:
+            request = run.request(n, labels, seed, self.guides(run), self.known(run), **how)
         if self.interval is not None and request.options.guidance == OFF and not self.classifier:
             useful = "add --guidance W with a W other than 1, or --classifier-guidance W."
             if not run.conditions.readers:
                 useful = "this model is told nothing that could guide it, so leave it out."
             raise ConfigError(f"--guidance-interval says when guidance acts, and there is none: {useful}")
-        if how.get("negative") and request.options.guidance == OFF:
+        if how.get("negative") and _of_text(request.options.guidance) == OFF:
             raise ConfigError(
                 "--negative is what guidance leads away from, and there is none: add --guidance 3."
             )
         return request
 
-    def _of(self, run: Run | Cascade) -> tuple[list[Guide], list[Guide]]:
-        """Return the guides of a run, or of the first stage of a cascade, which alone has room for them."""
-        if isinstance(run, Run):
-            return self.guides(run), self.known(run)
-        first = run.stages[0]
-        return self.guides(first), self.known(first)
+    def _known_to(self, stage: Run) -> list[Guide]:
+        """Return what is said of the pictures of a stage, nothing to one that makes something else."""
+        return [] if stage.config.makes_codes else self.known(stage)
 
     def told(self) -> dict[str, Any]:
         """Return what guides a run besides its labels, ready for JSON; None where nothing does."""

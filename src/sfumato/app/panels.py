@@ -6,6 +6,7 @@ import torch
 from sfumato.app.embedding_panels import embedding_panels
 from sfumato.app.pictures import film_strip, pairs, picture
 from sfumato.app.report.content import Figure
+from sfumato.app.word_panels import word_panels
 from sfumato.data import Dataset
 from sfumato.families.agreements import Autoencoder, Encoder, Generator
 from sfumato.metrics import nearest
@@ -19,13 +20,13 @@ def panels(run: Run, dataset: Dataset) -> tuple[list[Figure], list[Figure]]:
     """Return the pictures of what it makes, and those to judge it by; none of what cannot be drawn."""
     made: list[Figure] = []
     evidence: list[Figure] = []
-    if isinstance(run.family, Generator):
+    if isinstance(run.family, Generator) and not run.config.makes_codes:
         made, evidence = _samples(run, dataset)
-    if isinstance(run.family, Autoencoder) and dataset.is_pictures:
+    if isinstance(run.family, Autoencoder) and len(run.shape) == 3:
         made.append(_reconstructions(run, dataset))
     elif isinstance(run.family, Encoder):
         made += embedding_panels(run, dataset)
-    return made, evidence
+    return made + word_panels(run, dataset), evidence
 
 
 def can_draw(shape: tuple[int, ...]) -> bool:
@@ -46,7 +47,7 @@ def said_of_rows(originals: np.ndarray, seen: np.ndarray) -> str:
 
 
 def _samples(run: Run, dataset: Dataset) -> tuple[list[Figure], list[Figure]]:
-    unseen = dataset.held_out if len(dataset.held_out) else dataset.train
+    unseen = dataset.unseen
     request = run.request(SHOWN if dataset.is_pictures else 2000, like=unseen)
     moments = [chunk.state for chunk in run.walk(request, range(request.n))]
     samples, labels = moments[-1], None if request.labels is None else request.labels.numpy()
@@ -86,7 +87,7 @@ def _neighbours(samples: np.ndarray, dataset: Dataset) -> Figure:
 
 
 def _reconstructions(run: Run, dataset: Dataset) -> Figure:
-    unseen = dataset.held_out if len(dataset.held_out) else dataset.train
+    unseen = dataset.unseen
     examples, labels = unseen.batch(torch.arange(min(COMPARED, len(unseen))))
     originals, (seen, made) = examples.numpy(), rebuilt(run, examples, labels)
     text = f"Examples that were held out, one below the other: {said_of_rows(originals, seen)}."

@@ -26,7 +26,7 @@ class Previews:
 
     def __call__(self, event: Event) -> None:
         """Hear an event."""
-        if not can_draw(self._training.dataset.shape):
+        if not can_draw(self._training.config.sample_shape):
             return
         if isinstance(event, Stepped) and event.progress * self._times >= self._next:
             self._next += 1

@@ -32,12 +32,10 @@ def reconstruct_to(run: Run, source: str | None, n: int, shown: int, path: Path)
     """
     one_process("reconstruct")
     require_way_back(run)
-    if not can_draw(run.config.data.shape):
-        raise ConfigError(
-            f"examples of shape {run.config.data.shape} cannot be drawn: use run.decode(run.encode(x))."
-        )
+    if not can_draw(run.shape):
+        raise ConfigError(f"examples of shape {run.shape} cannot be drawn: use run.decode(run.encode(x)).")
     dataset = as_run_reads(run, source)
-    split = dataset.held_out if len(dataset.held_out) else dataset.train
+    split = dataset.unseen
     chosen = torch.randperm(len(split), generator=generator(0, "reconstruct"))[:n]
     examples, labels = split.batch(chosen)
     originals, (seen, made) = examples.numpy(), rebuilt(run, examples, labels)

@@ -12,6 +12,8 @@ from sfumato.app.report import Report, write_report
 from sfumato.data import Dataset
 from sfumato.families.agreements import Autoencoder, Encoder, Generator
 from sfumato.families.contrasting.geometry import collapse
+from sfumato.nets.conditions import PICTURE, TEXT
+from sfumato.runs.conditions.picture import PictureReader
 from sfumato.runs.run import REPORT, Run
 from sfumato.train.history import measures_of
 
@@ -76,8 +78,14 @@ def _summary(run: Run, dataset: Dataset) -> list[tuple[str, str]]:
 def _commands(run: Run) -> list[tuple[str, str]]:
     folder, source = run.folder, run.config.data.source
     label = f" --label {run.classes[0]}" if run.classes else ""
-    found = []
-    if isinstance(run.family, Generator):
+    label += ' --prompt "…"' if TEXT in run.conditions.readers else ""
+    given, found = run.conditions.readers.get(PICTURE), []
+    if run.config.makes_codes:
+        found += [("Embeddings of sentences", f"sfumato sample {folder} -n 8 --prompt '…' --out codes.npz")]
+    elif isinstance(given, PictureReader):
+        use = f"sfumato {given.verb} {folder} picture.png --out {given.result}.png"
+        found += [(f"A picture made {given.result}", use)]
+    elif isinstance(run.family, Generator):
         found += [
             ("A grid of 100 new samples", f"sfumato sample {folder} -n 100 --out samples.png"),
             ("The way there as a film", f"sfumato sample {folder} -n 25{label} --out film.gif"),
@@ -86,7 +94,7 @@ def _commands(run: Run) -> list[tuple[str, str]]:
     found += [("Scores against the data", f"sfumato evaluate {folder}")]
     if isinstance(run.family, Encoder):
         found += [("Codes of examples", f"sfumato encode {folder} {source} --out codes.npz")]
-    if isinstance(run.family, Autoencoder):
+    if isinstance(run.family, Autoencoder) and not run.config.makes_codes:
         found += [
             ("Examples as it sees them", f"sfumato reconstruct {folder} --out pairs.png"),
             ("From one example to another", f"sfumato interpolate {folder} 0 1 --out path.png"),
@@ -96,7 +104,9 @@ def _commands(run: Run) -> list[tuple[str, str]]:
 
 def _snippet(run: Run) -> str:
     use = "images = run.sample(16, seed=0)  # uint8 (16, C, H, W)"
-    if not isinstance(run.family, Generator):
+    if run.config.makes_codes:
+        use = "codes = run.sample(16, seed=0)  # float32 (16, D)"
+    elif not isinstance(run.family, Generator):
         use = "codes = run.encode(examples)  # uint8 (N, C, H, W) to (N, ...)"
     return f'import sfumato\n\nrun = sfumato.open_run("{run.folder}")\n{use}\n'
 

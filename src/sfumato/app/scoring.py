@@ -11,7 +11,7 @@ import torch
 from sfumato.app.console import bar, console, counted, facts_table, output
 from sfumato.app.guiding import Guidances
 from sfumato.app.reporting import SCORES, write_run_report
-from sfumato.app.text_scores import Row, followed
+from sfumato.app.text_scores import Row, check_judge, followed
 from sfumato.app.training import read_data
 from sfumato.data import Dataset
 from sfumato.errors import ConfigError
@@ -39,20 +39,18 @@ def score_run(
     against other data than it speaks of.
     """
     one_process("evaluate")
-    wish.request(run, n, None, seed, **how)  # refuses what cannot be, before data is read
+    if clip is not None:
+        check_judge(clip, run)
+    if not run.conditions.always:
+        wish.request(run, n, None, seed, **how)  # refuses what cannot be, before data is read
     dataset = read_data(source or run.config.data.source, run.config.data.reading)
-    unseen = dataset.held_out if len(dataset.held_out) else dataset.train
-    request = wish.request(run, n, None, seed, like=unseen, **how)
+    request = wish.request(run, n, None, seed, like=dataset.unseen, **how)
     judge = hire_judge(dataset)
     samples = sample_all(run, request)
     asked = request.labels if dataset.classes == run.classes else None
     scores = evaluate(torch.from_numpy(samples), asked, dataset, judge, seed=seed)
     words = followed(clip, torch.from_numpy(samples), request.prompts) if clip else []
-    kept = {
-        **provenance(run, dataset, request, wish),
-        **scores.to_dict(),
-        **({"words": dict(words)} if words else {}),
-    }
+    kept = {**provenance(run, dataset, request, wish), **scores.to_dict(), "words": dict(words)}
     text = json.dumps(kept, indent=2) + "\n"
     write_whole(run.folder / SCORES, text.encode())
     if as_json:

@@ -17,7 +17,10 @@ from sfumato.data import Dataset, load_data
 from sfumato.data.sources import names
 from sfumato.errors import ConfigError, RunError
 from sfumato.families.agreements import Autoencoder, Generator
+from sfumato.nets.conditions import PICTURE
 from sfumato.recipes import configure
+from sfumato.runs.conditions.embedding import embedding_spec
+from sfumato.runs.conditions.picture import PictureReader
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.fitting import Training, accelerator, begin_training, check_unchanged, part, refuse_taken
 from sfumato.runs.latent import latent_config
@@ -41,6 +44,7 @@ class TrainingWish:
     seed: int | None
     reading: dict[str, Any]
     latent: Path | None = None
+    encoder: Path | None = None
 
 
 def read_data(source: str, reading: Mapping[str, Any]) -> Dataset:
@@ -64,10 +68,13 @@ def start_run(wish: TrainingWish) -> Run | None:
     folder = wish.out or default_folder(wish.source)
     refuse_at_once(folder)
     dataset = read_data(wish.source, wish.reading)
-    autoencoder = Run.open(wish.latent, accelerator().device) if wish.latent else None
+    autoencoder, encoder = (
+        Run.open(path, accelerator().device) if path else None for path in (wish.latent, wish.encoder)
+    )
     latent = latent_config(autoencoder, dataset) if autoencoder else None
-    config = configure(dataset, wish.recipe, wish.seed or 0, wish.settings, budget, latent)
-    return carry_out(begin_training(config, dataset, folder, budget, autoencoder))
+    told = embedding_spec(encoder, dataset) if encoder else None
+    config = configure(dataset, wish.recipe, wish.seed or 0, wish.settings, budget, latent, told)
+    return carry_out(begin_training(config, dataset, folder, budget, autoencoder, encoder))
 
 
 def refuse_at_once(folder: Path) -> None:
@@ -84,8 +91,10 @@ def resume_run(wish: TrainingWish) -> Run | None:
     folder = wish.out or (default_folder(wish.source) if wish.source else None)
     if folder is None:
         raise ConfigError("say which run to resume: --out RUN.")
-    if wish.latent is not None:
-        raise ConfigError("a run keeps the autoencoder it began with: resume it without --latent.")
+    if wish.latent is not None or wish.encoder is not None:
+        raise ConfigError(
+            "a run keeps the encoders it began with: resume it without --latent and without --encoder."
+        )
     stored = read_config(folder / CONFIG)
     wanted = wanted_config(wish, stored)
     dataset = read_data(wish.source or stored.data.source, wanted.data.reading)
@@ -175,8 +184,12 @@ def finish(training: Training) -> Run:
 
 def next_step(run: Run) -> str:
     """Return what to type next."""
+    given = run.conditions.readers.get(PICTURE)
+    if isinstance(given, PictureReader):
+        return f"use      sfumato {given.verb} {run.folder} picture.png --out {given.result}.png"
     if isinstance(run.family, Generator):
-        return f"sample   sfumato sample {run.folder} -n 100 --out samples.png"
+        ending = "npz" if run.config.makes_codes else "png"
+        return f"sample   sfumato sample {run.folder} -n 100 --out samples.{ending}"
     if isinstance(run.family, Autoencoder):
         return f"look     sfumato reconstruct {run.folder} --out pairs.png"
     return f"encode   sfumato encode {run.folder} {run.config.data.source} --out codes.npz"

@@ -97,6 +97,23 @@ def retrieval(pictures: Tensor, texts: Tensor, among: Sequence[Tensor], k: int =
     return Retrieval(float(answers[0].mean()), float(answers[1].mean()), k, len(right), len(answers[0]))
 
 
+def nearer(asking: Tensor, answers: Tensor, captions: Sequence[str]) -> float:
+    """Return the share of others than its own from which each question is farther, on average, in [0, 1].
+
+    asking, answers: codes that belong together row by row, (N, D) of any length; captions: N, equal ones of
+    which are no rivals, and one as near as the own is not farther. Guessing gives a half. Raises DataError
+    where there are no rivals.
+    """
+    places = {caption: place for place, caption in enumerate(dict.fromkeys(captions))}
+    kinds = torch.tensor([places[caption] for caption in captions])
+    rivals = kinds[:, None] != kinds
+    if not rivals.any(1).all():
+        raise DataError("codes are compared with those of other captions, and all captions are equal.")
+    cosines = F.normalize(asking.float(), dim=1) @ F.normalize(answers.float(), dim=1).T
+    farther = (cosines < cosines.diagonal()[:, None]) & rivals
+    return float((farther.sum(1) / rivals.sum(1)).mean())
+
+
 def dealt(captions: Sequence[str], n: int = CANDIDATES, seed: int = 0) -> list[Tensor]:
     """Share examples out five times: the places of each group of `n`, fewer where there are fewer captions.
 

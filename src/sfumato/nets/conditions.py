@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from sfumato.condition import Condition
 from sfumato.nets.text import PADDING, TextTransformer, Words
 
-ATTRIBUTES, PICTURE, TEXT = "attributes", "picture", "text"
+ATTRIBUTES, EMBEDDING, PICTURE, TEXT = "attributes", "embedding", "picture", "text"
 
 
 class Said(NamedTuple):

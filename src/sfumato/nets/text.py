@@ -15,11 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sfumato.nets.blocks import zeroed
+from sfumato.nets.blocks import heads_for, zeroed
 
 PADDING = 0
-HEAD = 32
-"""Numbers that one head of attention looks at."""
 
 
 class Words(NamedTuple):
@@ -38,8 +36,7 @@ class Looking(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        most = max(1, width // HEAD)
-        self.heads = next(heads for heads in range(most, 0, -1) if width % heads == 0)
+        self.heads = heads_for(width)
         self.qkv = nn.Linear(width, 3 * width)
         self.out = zeroed(nn.Linear(width, width))
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from importlib import import_module
 
 from sfumato.data.dataset import Dataset
-from sfumato.errors import unknown
+from sfumato.errors import ConfigError, unknown
+from sfumato.recipes.cascades import CASCADES
 from sfumato.recipes.facts import Facts, data_config
 from sfumato.runs.config import LatentConfig, RunConfig, parse_config
 from sfumato.runs.registry import PIECES
@@ -16,6 +17,7 @@ from sfumato.train.budget import Budget
 RECIPES = {
     "images": "EDM on exploding noise, guided in training, sampled by UniPC: the default for pictures",
     "upsampler": "pictures of half the size made whole again: the second stage of a cascade",
+    "colouriser": "colours for grey pictures",
     "points": "EDM for vectors, with a multilayer perceptron, sampled by Heun: the default for them",
     "ddpm": "noise prediction on linear betas, sampled step by step as in Ho et al. 2020",
     "cosine": "v prediction on the cosine schedule, sampled by DDIM",
@@ -43,6 +45,7 @@ RECIPES = {
     "gan": "a generator and a critic, by a relativistic loss that does not collapse",
     "contrastive": "an encoder of pictures alone, by two views of each",
     "clip": "an encoder of pictures and one of sentences, with one space for both (CLIP)",
+    "prior": "an embedding from a caption, in the codes of an encoder (--latent): the prior of DALL·E 2",
 }
 
 
@@ -58,16 +61,20 @@ def configure(
     settings: tuple[str, ...] = (),
     budget: Budget | None = None,
     latent: LatentConfig | None = None,
+    embedding: dict[str, object] | None = None,
 ) -> RunConfig:
     """Return the configuration of a new run on `dataset`.
 
     settings: "key=value" texts applied over the recipe; budget: how long it is to be trained, by which the
-    network's size goes; latent: the autoencoder in whose codes the model is to live.
+    network's size goes; latent: the encoder in whose codes the model is to live; embedding: the condition
+    that the codes are which it is told, see `runs.conditions.embedding`.
     Raises ConfigError for an unknown recipe, key or impossible pair.
     """
-    facts = data_config(dataset, budget, latent)
+    facts = data_config(dataset, budget, latent, embedding)
     name = recipe or default_recipe(facts)
     made = _maker(name)(facts)
+    if embedding is not None and {"family", "conditions"} & made.keys():
+        raise ConfigError(f"a model of recipe '{name}' is told no embeddings: leave out the encoder.")
     # A family of its own brings its networks; a diffusion model's network is a piece like its others, and it
     # can be told whatever is known.
     usual = {} if "family" in made else {"network": facts.network(), "conditions": facts.conditions()}
@@ -84,4 +91,8 @@ def _maker(name: str) -> Callable[[Facts], dict[str, object]]:
         return recipe
     if name in PIECES["family"]:
         return lambda facts: {"family": name}
-    raise unknown("recipe", name, [*RECIPES, *PIECES["family"]])
+    if name in CASCADES:
+        raise ConfigError(
+            f"'{name}' is several models in one folder: train it by 'sfumato train DATA --recipe {name}'."
+        )
+    raise unknown("recipe", name, [*RECIPES, *PIECES["family"], *CASCADES])

@@ -9,7 +9,8 @@ class Stage:
 
     name: of its folder; recipe: one of `RECIPES`; share: of the budget; gives: the condition that what it
     makes is for those after it, None of the last; smaller: by how much its pictures are smaller than the last
-    stage's.
+    stage's; codes_of: the stage in whose codes it lives; told_by: the stage whose codes it is told;
+    samples: whether it takes part in sampling.
     """
 
     name: str
@@ -17,15 +18,28 @@ class Stage:
     share: float
     gives: str | None = None
     smaller: int = 1
+    codes_of: str | None = None
+    told_by: str | None = None
+    samples: bool = True
 
 
+UPSAMPLER = "upsampler"
 CASCADES = {
     "glide": (
         Stage("base", "images", 0.7, gives="picture", smaller=2),
-        Stage("upsampler", "upsampler", 0.3),
+        Stage("upsampler", UPSAMPLER, 0.3),
+    ),
+    "dalle": (
+        Stage("clip", "clip", 0.15, smaller=2, samples=False),
+        Stage("prior", "prior", 0.15, gives="embedding", smaller=2, codes_of="clip"),
+        Stage("decoder", "images", 0.5, gives="picture", smaller=2, told_by="clip"),
+        Stage("upsampler", UPSAMPLER, 0.2),
     ),
 }
 """Cascades by name."""
 
-TOLD = {"glide": "pictures from words, then twice as large: text-to-image with an upsampler (use --size 64)"}
+TOLD = {
+    "glide": "pictures from words, then twice as large: text-to-image with an upsampler (use --size 64)",
+    "dalle": "an embedding from words, a picture from that, then twice as large, by CLIP (use --size 64)",
+}
 """A line about each."""

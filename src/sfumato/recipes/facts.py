@@ -26,7 +26,8 @@ class Facts:
     """The data of a run, how it meets the model, and how many seconds there are to train.
 
     latent: in whose codes the model lives, None for a model of the data itself; examples: how many there are
-    to train on; text: the condition that their captions are, None without any.
+    to train on; text: the condition that their captions are, None without any; embedding: the condition that
+    their codes by another run are, None where the model is told none.
 
     A budget that counts steps or images is as good as a short one.
     """
@@ -37,6 +38,7 @@ class Facts:
     latent: LatentConfig | None = None
     examples: int = 0
     text: dict[str, object] | None = None
+    embedding: dict[str, object] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -103,7 +105,13 @@ class Facts:
         return {"text": self.text} if self.text else {}
 
     def conditions(self) -> dict[str, object]:
-        """Return all that is known of an example and a diffusion model can be told."""
+        """Return all that is known of an example and a diffusion model can be told.
+
+        Where that is its embedding, nothing else: what an embedding has understood, a sentence or a label
+        beside it could only contradict.
+        """
+        if self.embedding:
+            return {"embedding": self.embedding}
         known = self.data.attributes
         attributes = {"attributes": {"name": "attributes", "names": known}} if known else {}
         return {**self.labels(), **attributes, **self.captions()}
@@ -119,10 +127,16 @@ class Facts:
         }
 
 
-def data_config(dataset: Dataset, budget: Budget | None = None, latent: LatentConfig | None = None) -> Facts:
+def data_config(
+    dataset: Dataset,
+    budget: Budget | None = None,
+    latent: LatentConfig | None = None,
+    embedding: dict[str, object] | None = None,
+) -> Facts:
     """Measure what a configuration says of the data.
 
-    budget: how long there is to train, if that is known; latent: in whose codes, which are standardised.
+    budget: how long there is to train, if that is known; latent: in whose codes, which are standardised;
+    embedding: the condition that an example's code is.
     """
     scaling: Scaling = Pixels()
     spec: dict[str, object] = {"name": "pixels"}
@@ -144,7 +158,7 @@ def data_config(dataset: Dataset, budget: Budget | None = None, latent: LatentCo
         }
     )
     seconds = budget.amount if budget is not None and budget.of == "seconds" else 0.0
-    return Facts(data, spec, seconds, latent, len(dataset.train), text_spec(dataset))
+    return Facts(data, spec, seconds, latent, len(dataset.train), text_spec(dataset), embedding)
 
 
 def text_spec(dataset: Dataset) -> dict[str, object] | None:

@@ -6,8 +6,9 @@ turns, a memory pushes outwards (Mescheder et al. 2018; Karras et al. 2018 train
 Vectors are made of as many numbers of noise as they have themselves, so that the map from one to the other
 need not fold; in float32, because a cluster can be narrower than the steps of a shorter format; and without
 labels, because what a game does to the modes of points is what points are there to show. Their penalties are
-weaker and fade, because a critic that must stay flat leaves clusters blurred: benchmarks/collapse.py trains
-this recipe, and the lecture's game, on a ring and on a grid of Gaussians.
+measured on every row, which costs small networks little; they are weak and fade to a fiftieth, because a
+critic that must stay flat leaves clusters blurred. benchmarks/collapse.py trains this recipe, and the
+lecture's game, on a ring and on a grid of Gaussians.
 """
 
 from sfumato.recipes.facts import Facts
@@ -26,7 +27,7 @@ def _of_pictures() -> dict[str, object]:
 
 
 def _of_points(dimensions: int) -> dict[str, object]:
-    penalties = {"r1": 0.1, "r2": 0.1, "fall": 0.1, "share": 0.5}
+    penalties = {"r1": 0.1, "r2": 0.1, "fall": 0.02, "share": 1.0}
     return {
         "family": {"name": "gan", **penalties, "latent": dimensions, "width": 128, "labels": False},
         "precision": "fp32",

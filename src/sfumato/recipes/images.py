@@ -23,21 +23,25 @@ TIMES = {"name": "log-normal", "mean": -0.4, "std": 1.2}
 TIMES_OF_WORDS = {"name": "log-normal", "mean": 0.9, "std": 1.2}
 """What a sentence says, how many things and where, is settled where noise is strong (docs/words.md)."""
 GUIDANCE_OF_WORDS = 2.0
-"""Of sampling, where captions are told: a caption is followed more exactly, with less variety."""
+"""Of sampling, where captions or embeddings are told, in place of learned guidance: what is asked for is
+followed more exactly, with less variety."""
 
 
 def recipe(facts: Facts) -> dict[str, object]:
     """Return the pieces of the recipe."""
     table = GUIDANCE_OF_SMALL if facts.is_small else GUIDANCE
     guidance = next(weight for seconds, weight in table if facts.seconds < seconds)
+    worded = not {"text", "embedding"}.isdisjoint(facts.conditions())
     return {
         **edm.recipe(facts),
-        "objective": {"name": "guided", "guidance": guidance} if facts.data.classes else "denoising",
-        "times": TIMES_OF_WORDS if facts.text else TIMES,
+        "objective": {"name": "guided", "guidance": guidance}
+        if facts.labels() and not worded
+        else "denoising",
+        "times": TIMES_OF_WORDS if worded else TIMES,
         "sampling": {
             "sampler": "unipc",
             "grid": {"name": "rho", "rho": 4.0, "ratio_min": 0.2},
             "steps": 8,
-            "guidance": GUIDANCE_OF_WORDS if facts.text else 1.0,
+            "guidance": GUIDANCE_OF_WORDS if worded else 1.0,
         },
     }

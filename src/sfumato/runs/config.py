@@ -133,15 +133,17 @@ class DistilledConfig(Closed):
 
 
 class LatentConfig(Closed):
-    """In whose codes a model lives: an autoencoder's run, for the record, and what was measured of its codes.
+    """In whose codes a model lives: an encoder's run, for the record, and what was measured of its codes.
 
-    shape: of one code; mean and std: of each channel of the training examples' codes.
+    shape: of one code; mean and std: of each channel of the training examples' codes; decodes: whether a code
+    leads back to the data, as an autoencoder's does.
     """
 
     run: str
     shape: tuple[int, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    decodes: bool = True
 
 
 class RunConfig(Closed):
@@ -174,6 +176,16 @@ class RunConfig(Closed):
     def shape(self) -> tuple[int, ...]:
         """The shape of one example as the model sees it."""
         return self.latent.shape if self.latent else self.data.shape
+
+    @property
+    def makes_codes(self) -> bool:
+        """Whether samples are codes of an encoder without a way back, rather than examples."""
+        return self.latent is not None and not self.latent.decodes
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one sample as it is handed out."""
+        return self.shape if self.makes_codes else self.data.shape
 
     def to_json(self) -> str:
         """Return the configuration as indented JSON."""

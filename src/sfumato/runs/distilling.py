@@ -4,10 +4,12 @@ from pathlib import Path
 
 from sfumato.data import Dataset, load_data
 from sfumato.errors import RunError
-from sfumato.runs import latent
 from sfumato.runs.conditions import text
+from sfumato.runs.conditions.embedding import ENCODER
 from sfumato.runs.distillation import distilled_config, keep_teacher
 from sfumato.runs.fitting import Training
+from sfumato.runs.kept import pass_on
+from sfumato.runs.latent import AUTOENCODER
 from sfumato.runs.run import CONFIG, Run
 from sfumato.train.budget import Budget
 
@@ -36,7 +38,8 @@ def begin_distillation(
             f"the data at '{config.data.source}' is not what {teacher.folder} was trained on: restore it."
         )
     keep_teacher(teacher, folder)
-    latent.pass_on(teacher.folder, folder)
+    for name in (AUTOENCODER, ENCODER):
+        pass_on(name, teacher.folder, folder)
     text.pass_on(teacher.folder, folder)
     training = Training(config, dataset, folder, budget)
     training.begin()

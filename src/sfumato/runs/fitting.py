@@ -6,6 +6,7 @@ Every process of a distributed run walks the same code; the first one alone writ
 import json
 from collections import deque
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ from sfumato.nets.conditions import TEXT
 from sfumato.runs.agreements import SamplingWish
 from sfumato.runs.cascade.config import is_cascade
 from sfumato.runs.conditions.build import NOTHING, Conditions, Wishes
+from sfumato.runs.conditions.embedding import ENCODER
 from sfumato.runs.conditions.text import keep_tokenizer
 from sfumato.runs.config import RunConfig, read_config
-from sfumato.runs.latent import as_seen, keep_autoencoder, open_scaling
+from sfumato.runs.kept import keep
+from sfumato.runs.latent import AUTOENCODER, as_seen, open_scaling
 from sfumato.runs.model import build_model, codes, decoded
 from sfumato.runs.registry import build
 from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, DATA, LOG, Run, done_of
@@ -67,6 +70,12 @@ class Examples:
         self._split, self._scaling, self._device = split, scaling, device
         self._conditions, self._lookups = conditions, conditions.lookups(split) if len(split) else {}
 
+    def once(self) -> "Examples":
+        """Return the same, with what the model sees found beforehand where that takes a network."""
+        ready = copy(self)
+        ready._split, ready._scaling = as_seen(self._split, self._scaling)
+        return ready
+
     def __call__(self, indices: Tensor) -> Batch:
         """Return the batch of the examples at `indices`: (B,)."""
         examples, _ = self._split.batch(indices)
@@ -100,7 +109,7 @@ class Training:
         self.fit = Fit(
             self._trainee,
             len(dataset.train),
-            Examples(*as_seen(dataset.train, self.scaling), device, self.conditions),
+            Examples(dataset.train, self.scaling, device, self.conditions).once(),
             config.shape,
             self._settings(),
             self.accelerator,
@@ -110,7 +119,7 @@ class Training:
         self._held_out = HeldOutLoss(
             self._trainee,
             self.averages,
-            Examples(*as_seen(dataset.held_out, self.scaling), device, self.conditions),
+            Examples(dataset.held_out, self.scaling, device, self.conditions).once(),
             len(dataset.held_out),
             config.shape,
             device,
@@ -184,12 +193,12 @@ class Training:
         model = self.model.around({"average": averages, "raw": {name: raw[name] for name in averages}}[which])
         scaling = self.scaling
         if isinstance(model.family, Generator):
-            unseen = self.dataset.held_out if len(self.dataset.held_out) else self.dataset.train
+            unseen = self.dataset.unseen
             asked = self.conditions.only(model.obeys).asked(Wishes(like=unseen), n)
             request = Request(n, 0, asked, model.sampling(SamplingWish(self.folder)))
             (last,) = deque(walk(model, scaling, request, range(n)), maxlen=1)
             return last.state
-        unseen = self.dataset.held_out if len(self.dataset.held_out) else self.dataset.train
+        unseen = self.dataset.unseen
         if not isinstance(model.family, Autoencoder):
             return None
         batch = Examples(unseen, scaling, self.accelerator.device, self.conditions)(
@@ -231,19 +240,22 @@ class Training:
 
 
 def begin_training(
-    config: RunConfig, dataset: Dataset, folder: Path, budget: Budget, autoencoder: Run | None = None
+    config: RunConfig,
+    dataset: Dataset,
+    folder: Path,
+    budget: Budget,
+    autoencoder: Run | None = None,
+    encoder: Run | None = None,
 ) -> Training:
     """Return a new training, begun in `folder`.
 
-    autoencoder: in whose codes the model lives, if `config` says so. Raises RunError for a folder that holds
-    a run already or cannot be written.
+    autoencoder: in whose codes the model lives, encoder: whose codes it is told, if `config` says so. Raises
+    RunError for a folder that holds a run already or cannot be written.
     """
-    if autoencoder is not None:
-        place = accelerator()
-        if place.is_main_process:
+    for run, name in ((autoencoder, AUTOENCODER), (encoder, ENCODER)):
+        if run is not None and accelerator().is_main_process:
             refuse_taken(folder)
-            keep_autoencoder(autoencoder, folder)
-        place.wait_for_everyone()
+            keep(run, folder / name)
     if TEXT in config.conditions and accelerator().is_main_process:
         refuse_taken(folder)
         keep_tokenizer(config.conditions[TEXT], dataset, folder)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import torch
 
+from sfumato.errors import RunError
 from sfumato.runs.cascade.cascade import Cascade
-from sfumato.runs.cascade.config import is_cascade
-from sfumato.runs.run import Run
+from sfumato.runs.cascade.config import is_cascade, read_cascade
+from sfumato.runs.run import CONFIG, Run
 
 
 def open_folder(folder: str | Path, device: torch.device | str | None = None) -> Run | Cascade:
@@ -14,4 +15,18 @@ def open_folder(folder: str | Path, device: torch.device | str | None = None) ->
 
     device: where to sample, by default the accelerator if there is one.
     """
-    return Cascade(Path(folder), device) if is_cascade(Path(folder)) else Run.open(folder, device)
+    return open_cascade(folder, device) if is_cascade(Path(folder)) else Run.open(folder, device)
+
+
+def open_cascade(folder: str | Path, device: torch.device | str | None = None) -> Cascade:
+    """Open a folder of several models; raise RunError if it holds none, or not all stages that sample yet.
+
+    device: where to sample, by default the accelerator if there is one.
+    """
+    for stage in read_cascade(Path(folder)).stages:
+        if stage.samples and not (Path(folder) / stage.name / CONFIG).is_file():
+            raise RunError(
+                f"{folder} is not trained to the end, and has no '{stage.name}' yet: go on with it by "
+                f"'sfumato train --resume --out {folder}'."
+            )
+    return Cascade.open(folder, device)

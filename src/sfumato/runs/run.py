@@ -8,6 +8,8 @@ RUN/budget.json             how long it is to be trained
 RUN/grids.json              grids fitted to it, if any
 RUN/report.html             the page about it
 RUN/autoencoder.safetensors in whose codes it lives, where it does (`runs.latent`)
+RUN/encoder.safetensors     whose codes it is told, where it is (`runs.conditions.embedding`)
+RUN/tokenizer.json          the words that it knows, where it is told captions
 RUN/teacher.safetensors     whom it was distilled from, where it was (`runs.distillation`)
 RUN/classifier.safetensors  a classifier of noisy examples, where one was trained (`runs.classifier`)
 """
@@ -29,7 +31,8 @@ from sfumato.families.diffusion import Guide
 from sfumato.nets.conditions import ATTRIBUTES, TEXT
 from sfumato.nets.embedding import LABEL
 from sfumato.runs.agreements import SamplingWish
-from sfumato.runs.conditions.build import Conditions, Wishes
+from sfumato.runs.cascade.config import is_cascade, read_cascade
+from sfumato.runs.conditions.build import Conditions, Wishes, cycled
 from sfumato.runs.conditions.text import TextReader, open_tokenizer
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.diffusion_model import DiffusionModel
@@ -94,6 +97,9 @@ class Run:
             raise RunError(
                 f"there is no run folder '{folder}': 'sfumato train DATA --out {folder}' makes one."
             )
+        if is_cascade(path):
+            stages = ", ".join(str(path / stage.name) for stage in read_cascade(path).stages)
+            raise RunError(f"{folder} holds several models, and this needs one: name one of {stages}.")
         config = read_config(path / CONFIG)
         return cls(path, config, load(path / CHECKPOINT), torch.device(device or best_device()), average)
 
@@ -117,7 +123,7 @@ class Run:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of what it makes: (C, H, W) of pictures, (D,) of vectors."""
-        return self.config.data.shape
+        return self.config.sample_shape
 
     @property
     def sentences(self) -> TextReader:
@@ -161,9 +167,9 @@ class Run:
         given = {LABEL: labels, TEXT: prompts, ATTRIBUTES: attributes, **(conditions or {})}
         asked = {name: values for name, values in given.items() if values is not None and len(values)}
         wishes = Wishes(asked, {TEXT: negative} if negative else {}, like)
-        texts = prompts or (like.captions if like and TEXT in self.conditions.readers else ()) or ()
-        shown = tuple(texts[place % len(texts)] for place in range(n)) if texts else ()
-        return Request(n, seed, self.conditions.asked(wishes, n), sampling, shown)
+        condition = self.conditions.asked(wishes, n)
+        said, away = self.conditions.said(wishes, n), cycled(wishes.away, n)
+        return Request(n, seed, condition, sampling, said, away)
 
     def walk(self, request: Request, places: range) -> Iterator[Chunk]:
         """Yield the moments of sampling the images at `places` of a request."""
@@ -182,9 +188,9 @@ class Run:
         """Return how is sampled with these options of a request, ready for JSON."""
         return self.model.told(options)
 
-    def own_way(self) -> Any:
-        """Return the options by which it is sampled where nobody says otherwise."""
-        return self.model.sampling(SamplingWish(self.folder, self.done.steps))
+    def own_way(self, known: Sequence[Guide] = ()) -> Any:
+        """Return the options by which it is sampled where nobody says otherwise, told what is `known`."""
+        return self.model.sampling(SamplingWish(self.folder, self.done.steps, known=known))
 
     def encode(self, examples: np.ndarray | Tensor, labels: Tensor | None = None) -> np.ndarray:
         """Return the codes of examples, as the data is: uint8 (N, C, H, W) or float (N, D), as (N, *latent).

@@ -4,8 +4,8 @@ Image i of a request has the seed `seed + i` and, unless labels are named, the c
 so `-n 1 --seed 7 --label 7` makes again what stood at place 7 of `--seed 0`.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -17,9 +17,13 @@ from sfumato.condition import Condition
 from sfumato.data.scaling import Scaling
 from sfumato.diffusion.later import deferring, later
 from sfumato.families.agreements import Moment
+from sfumato.nets.conditions import TEXT
 from sfumato.nets.embedding import LABEL
 from sfumato.randomness import SeededNoise
 from sfumato.runs.agreements import Model, device_of
+
+Said = Mapping[str, tuple[Any, ...]]
+"""What was said of images, by the name of a condition: a word, a text, a picture for each."""
 
 
 @dataclass(frozen=True)
@@ -27,26 +31,45 @@ class Request:
     """What to sample: `n` images from `seed` on.
 
     condition: of the n images, or None for a model that is told nothing; options: what the model's `sampling`
-    returned; prompts: the texts that were asked for, image by image, () without any.
+    returned; said, away: by the name of a condition, what was asked for and what guidance leads away from, as
+    it was said, image by image; steady: whether all images have the noise of the first.
     """
 
     n: int
     seed: int
     condition: Condition | None
     options: Any
-    prompts: tuple[str, ...] = ()
+    said: Said = field(default_factory=dict)
+    away: Said = field(default_factory=dict)
+    steady: bool = False
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The texts asked for, image by image, () without any."""
+        return self.said.get(TEXT, ())
 
     @property
     def labels(self) -> Tensor | None:
-        """The labels asked for: int64 (n,), or None for an unlabelled model."""
-        return None if self.condition is None else self.condition.values.get(LABEL)
+        """The labels asked for: int64 (n,), or None where the images are asked for without."""
+        told = self.condition
+        if told is None or LABEL not in told.values or bool(told.dropped[LABEL].any()):
+            return None
+        return told.values[LABEL]
+
+    def seeds(self, places: range) -> list[int]:
+        """Return the seeds of the images at `places`."""
+        return [self.seed if self.steady else self.seed + place for place in places]
 
     def part(self, places: range) -> "Request":
         """Return the request of the images at `places` alone."""
         chosen = slice(places.start, places.stop)
-        told = self.condition and self.condition[chosen]
         return replace(
-            self, n=len(places), seed=self.seed + places.start, condition=told, prompts=self.prompts[chosen]
+            self,
+            n=len(places),
+            seed=self.seeds(places)[0],
+            condition=self.condition and self.condition[chosen],
+            said={name: values[chosen] for name, values in self.said.items()},
+            away={name: values[chosen] for name, values in self.away.items()},
         )
 
     def conditions(self, places: range, device: torch.device) -> Condition | None:
@@ -81,7 +104,7 @@ class Chunk:
 def walk(model: Model, scaling: Scaling, request: Request, places: range) -> Iterator[Chunk]:
     """Yield the moments of sampling the images at `places` of a request."""
     device = device_of(model)
-    noise = SeededNoise([request.seed + place for place in places])
+    noise = SeededNoise(request.seeds(places))
     condition = request.conditions(places, device)
     for moment in model.frames((len(places), *model.config.shape), noise, condition, request.options):
         state, guess = (later(partial(_as_data, scaling, moment, name)) for name in ("state", "guess"))

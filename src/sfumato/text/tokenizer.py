@@ -68,6 +68,10 @@ class Tokenizer:
         """Return the words of a sentence that no caption had, or too few, each once and in small letters."""
         return tuple(dict.fromkeys(word for word in self.split(text) if word not in self.words))
 
+    def hears(self, text: str) -> bool:
+        """Return whether anything of a sentence has a number."""
+        return bool(self._tokens(text))
+
     def cut(self, text: str) -> str:
         """Return the part of a sentence for which a row has no room, "" where it has for all."""
         tokens = self._tokens(text)

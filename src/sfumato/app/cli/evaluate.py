@@ -49,22 +49,9 @@ def evaluate(
 
     Example: [bold]sfumato evaluate runs/demo -n 1000[/]
     """
-    from sfumato.app.code_scores import score_codes
+    from sfumato.app.evaluating import evaluate_folder
     from sfumato.app.guiding import Guidances
-    from sfumato.app.scoring import score_run
-    from sfumato.errors import ConfigError
-    from sfumato.families.agreements import Generator
-    from sfumato.runs.cascade.cascade import Cascade
-    from sfumato.runs.opening import open_folder
-    from sfumato.runs.run import Run
 
-    opened = open_folder(run)
     wish = Guidances(guidance, guidance_interval, classifier_guidance, weaker, weaker_guidance)
     how = {"sampler": sampler, "grid": grid, "steps": steps, "threshold": threshold}
-    if isinstance(opened, Cascade) or isinstance(opened.family, Generator):
-        judge = None if clip is None else Run.open(clip)
-        score_run(opened, data, n, seed, as_json, wish, judge, **how)
-    elif wish != Guidances() or clip or any(how.values()):
-        raise ConfigError(f"{run} samples nothing: leave out the options that say how to sample.")
-    else:
-        score_codes(opened, data, n, as_json)
+    evaluate_folder(run, data, n, seed, as_json, wish, clip, **how)

@@ -10,6 +10,7 @@ import typer
 
 from sfumato import __version__
 from sfumato.app.cli.classifier import classifier
+from sfumato.app.cli.colourise import colourise
 from sfumato.app.cli.data import data
 from sfumato.app.cli.decode import decode
 from sfumato.app.cli.demo import demo
@@ -26,6 +27,7 @@ from sfumato.app.cli.reconstruct import reconstruct
 from sfumato.app.cli.sample import sample
 from sfumato.app.cli.train import train
 from sfumato.app.cli.upscale import upscale
+from sfumato.app.cli.vary import vary
 from sfumato.app.cli.verify import verify
 from sfumato.errors import SfumatoError
 
@@ -37,7 +39,7 @@ app = typer.Typer(
 )
 VERBS = (
     *(demo, train, sample, distill, classifier, fit_grid, evaluate, likelihood),
-    *(inpaint, upscale),
+    *(inpaint, upscale, colourise, vary),
     *(encode, decode, reconstruct, interpolate),
     *(data, filters, recipes, verify),
 )

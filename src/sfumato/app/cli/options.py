@@ -55,9 +55,7 @@ GridName = Annotated[
 ]
 GuidanceInterval = Annotated[
     tuple[float, float] | None,
-    typer.Option(
-        metavar="FROM TO", help="The times, 1 is pure noise, within which the label's guidance acts."
-    ),
+    typer.Option(metavar="FROM TO", help="The times, 1 is pure noise, within which guidance acts."),
 ]
 ClassifierGuidance = Annotated[
     float | None,
@@ -82,7 +80,7 @@ SampleFile = Annotated[
     Path | None,
     typer.Option(
         help=".png (grid), .gif (the denoising as a film), .npz (arrays), or no ending (a folder) "
-        "\\[default: RUN/samples.png]."
+        "\\[default: a .png in RUN]."
     ),
 ]
 Prompts = Annotated[
@@ -104,5 +102,15 @@ Negative = Annotated[
     typer.Option("--negative", metavar="TEXT", help="What guidance is to lead away from; repeat to cycle."),
 ]
 Latent = Annotated[
-    Path | None, typer.Option(metavar="RUN", help="Train in the codes of this autoencoder's run.")
+    Path | None,
+    typer.Option(
+        metavar="RUN",
+        help="Train in the codes of this autoencoder's run, or of an encoder's (--recipe prior).",
+    ),
+]
+Encoder = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN", help="Tell the model the codes of this encoder's run, such as one of --recipe clip."
+    ),
 ]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sfumato.app.cli.options import Background, Binarise, Channels, HeldOut, Latent, Size
+from sfumato.app.cli.options import Background, Binarise, Channels, Encoder, HeldOut, Latent, Size
 
 DEFAULT_BUDGET = "5m"
 
@@ -39,6 +39,7 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
     latent: Latent = None,
+    encoder: Encoder = None,
     size: Size = None,
     channels: Channels = None,
     background: Background = None,
@@ -56,5 +57,5 @@ def train(
 
     form = {"size": size, "channels": channels, "background": background, "binarise": binarise}
     reading = {**form, "held_out": held_out}
-    wish = TrainingWish(source, out, recipe, tuple(settings or ()), budget, seed, reading, latent)
+    wish = TrainingWish(source, out, recipe, tuple(settings or ()), budget, seed, reading, latent, encoder)
     train_as_wished(wish, resume)

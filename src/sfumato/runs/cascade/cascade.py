@@ -16,11 +16,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from sfumato.condition import Condition
 from sfumato.diffusion.later import later
 from sfumato.errors import ConfigError
-from sfumato.nets.conditions import TEXT
-from sfumato.nets.embedding import LABEL
+from sfumato.families.diffusion import Guide
 from sfumato.runs.cascade.config import read_cascade
 from sfumato.runs.conditions.build import Conditions, Wishes
 from sfumato.runs.config import RunConfig
@@ -32,10 +30,9 @@ NEXT_STAGE = 2**40
 
 @dataclass(frozen=True)
 class Staged:
-    """How the stages of a cascade are sampled: the options of each; negative: what all are led away from."""
+    """How the stages of a cascade are sampled: the options of each."""
 
     stages: tuple[Any, ...]
-    negative: tuple[str, ...] = ()
 
     @property
     def guidance(self) -> float | Mapping[str, float]:
@@ -50,16 +47,34 @@ class Staged:
 
 
 class Cascade:
-    """The stages of a folder, opened.
+    """The stages of a folder that make pictures, opened.
 
     folder: where it was read from; stages: their runs, in order; gives: the conditions they make.
     """
 
-    def __init__(self, folder: Path, device: torch.device | str | None = None) -> None:
-        self.folder = folder
-        parts = read_cascade(folder).stages
-        self.stages = tuple(Run.open(folder / part.name, device) for part in parts)
-        self.gives = tuple(part.gives for part in parts)
+    def __init__(self, folder: Path, stages: tuple[Run, ...], gives: tuple[str | None, ...]) -> None:
+        self.folder, self.stages, self.gives = folder, stages, gives
+
+    @classmethod
+    def open(cls, folder: str | Path, device: torch.device | str | None = None) -> "Cascade":
+        """Open a folder; raise RunError where a stage is missing or damaged.
+
+        device: where to sample, by default the accelerator if there is one.
+        """
+        path = Path(folder)
+        parts = [part for part in read_cascade(path).stages if part.samples]
+        runs = tuple(Run.open(path / part.name, device) for part in parts)
+        return cls(path, runs, tuple(part.gives for part in parts))
+
+    def after(self, gives: str) -> "Cascade":
+        """Return what follows the stage that makes `gives`, for whoever has that already.
+
+        Raises ConfigError where no stage makes it.
+        """
+        if gives not in self.gives:
+            raise ConfigError(f"no stage of {self.folder} makes a {gives}.")
+        first = self.gives.index(gives) + 1
+        return Cascade(self.folder, self.stages[first:], self.gives[first:])
 
     @property
     def last(self) -> Run:
@@ -95,22 +110,24 @@ class Cascade:
         n: int,
         labels: Sequence[str | int] | None = None,
         seed: int = 0,
-        negative: Sequence[str] | None = None,
+        known: Sequence[Sequence[Guide]] = (),
         **options: Any,
     ) -> Request:
         """Describe what to sample; arguments as for `Run.request`.
 
-        Sampler, grid, steps, guidance and guides are the first stage's; the others are sampled in their own
-        way. Raises ConfigError for what cannot be done.
+        known: what is said of the pictures of each stage, () where nothing is. Sampler, grid, steps, guidance
+        and guides are the first stage's; the others are sampled in their own way. Raises ConfigError for what
+        cannot be done.
         """
-        first = self.stages[0].request(n, labels, seed, negative=negative, **options)
-        others = (stage.own_way() for stage in self.stages[1:])
-        return replace(first, options=Staged((first.options, *others), tuple(negative or ())))
+        told = known or [()] * len(self.stages)
+        first = self.stages[0].request(n, labels, seed, known=told[0], **options)
+        others = (stage.own_way(of) for stage, of in zip(self.stages[1:], told[1:], strict=True))
+        return replace(first, options=Staged((first.options, *others)))
 
     def walk(self, request: Request, places: range) -> Iterator[Chunk]:
         """Yield the moments of sampling the images at `places` of a request, stage after stage."""
         told = request.part(places)
-        made: dict[str, np.ndarray] = {}
+        made: dict[str, Sequence[Any]] = {}
         done = evaluations = 0
         for number, (stage, gives) in enumerate(zip(self.stages, self.gives, strict=True)):
             asked = self._asked(number, told, made)
@@ -125,26 +142,19 @@ class Cascade:
                     yield self._shown(replace(chunk, places=places), counts)
             done, evaluations = done + chunk.moment.steps, evaluations + chunk.moment.evaluations
             if gives is not None:
-                made[gives] = chunk.state
+                made[gives] = list(chunk.state)
 
-    def _asked(self, number: int, told: Request, made: Mapping[str, np.ndarray]) -> Request:
+    def _asked(self, number: int, told: Request, made: Mapping[str, Sequence[Any]]) -> Request:
         """Return the request of one stage, for the images of a chunk."""
         options = told.options.stages[number]
         if number == 0:
             return replace(told, options=options)
-        stage = self.stages[number]
-        known = stage.conditions.readers
-        said: dict[str, Any] = {
-            LABEL: () if told.labels is None else told.labels.tolist(),
-            TEXT: told.prompts,
-            **made,
-        }
-        wanted: dict[str, Any] = {
-            name: values for name, values in said.items() if name in known and len(values)
-        }
-        away = {TEXT: told.options.negative} if told.options.negative and TEXT in known else {}
-        condition: Condition | None = stage.conditions.asked(Wishes(wanted, away), told.n)
-        return Request(told.n, told.seed + number * NEXT_STAGE, condition, options, told.prompts)
+        known = self.stages[number].conditions
+        said = {**told.said, **made}
+        wanted = {name: values for name, values in said.items() if name in known.readers}
+        away = {name: values for name, values in told.away.items() if name in known.readers}
+        condition = known.asked(Wishes(wanted, away), told.n)
+        return replace(told, seed=told.seed + number * NEXT_STAGE, condition=condition, options=options)
 
     def _shown(self, chunk: Chunk, counts: Mapping[str, Any]) -> Chunk:
         """Return the moment as one of the whole cascade, in the size of its pictures."""
@@ -166,11 +176,3 @@ class Cascade:
     ) -> np.ndarray:
         """Return `n` new pictures: uint8 (n, C, H, W); arguments as for `Run.request`."""
         return sample_whole(self, self.request(n, labels, seed, **options), CHUNK)
-
-
-def stage_of(cascade: Cascade, gives: str) -> Run:
-    """Return the stage that makes `gives`; raise ConfigError where none does."""
-    for stage, made in zip(cascade.stages, cascade.gives, strict=True):
-        if made == gives:
-            return stage
-    raise ConfigError(f"no stage of {cascade.folder} makes a {gives}.")

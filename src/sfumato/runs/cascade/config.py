@@ -6,6 +6,7 @@ RUN/<stage>/           a run folder like any other
 
 import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,16 +18,29 @@ CASCADE = "cascade.json"
 
 
 class StageConfig(Closed):
-    """One stage: the name of its folder, and of the condition that what it makes is for those after it."""
+    """One stage.
+
+    name: of its folder; gives: the condition that what it makes is for those after it, None of the last;
+    samples: whether it takes part in sampling, as an encoder that only helps to train the others does not.
+    """
 
     name: str
     gives: str | None = None
+    samples: bool = True
 
 
 class CascadeConfig(Closed):
-    """A cascade; recipe: what it was made by; budget: of all stages together; stages: in order."""
+    """A cascade, and all it takes to go on with its training.
+
+    recipe: what it was made by; source and reading: its data, in the size of the last stage; settings: each
+    beginning with a stage's name; budget: of all stages together; stages: in order.
+    """
 
     recipe: str
+    source: str
+    reading: dict[str, Any]
+    settings: tuple[str, ...] = ()
+    seed: int = 0
     budget: str
     stages: tuple[StageConfig, ...]
 

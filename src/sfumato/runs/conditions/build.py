@@ -12,9 +12,10 @@ from sfumato.condition import Condition
 from sfumato.data.dataset import Split
 from sfumato.errors import ConfigError
 from sfumato.families.conditioning import Conditioning
-from sfumato.nets.conditions import ATTRIBUTES, PICTURE, Kinds
+from sfumato.nets.conditions import ATTRIBUTES, PICTURE, TEXT, Kinds
 from sfumato.nets.embedding import LABEL
 from sfumato.runs.conditions.agreements import ConditionPiece, Lookup, Reader
+from sfumato.runs.conditions.label import LabelReader
 from sfumato.runs.config import DiffusionConfig, RunConfig
 from sfumato.runs.registry import build
 
@@ -40,6 +41,8 @@ def conditioning(config: DiffusionConfig) -> Conditioning:
     """Return what training does to the conditions of a run."""
     kept = always(config)
     picture = config.conditions.get(PICTURE)
+    if picture is not None and config.latent is not None:
+        raise ConfigError("a model that is shown a picture works on pixels: leave out --latent.")
     return Conditioning(
         drop=config.training.condition_drop,
         names=tuple(name for name in config.conditions if name not in kept),
@@ -54,7 +57,7 @@ class Wishes:
     """What is asked of a model.
 
     wanted: by the name of a condition, what is asked for; away: what guidance is to lead away from; like:
-    examples that say what to ask for where nothing was, labels apart, of which all are asked in turn.
+    examples that say what to ask for where nothing was. Labels alone are all asked for in turn.
     """
 
     wanted: Mapping[str, Sequence[Any]] = field(default_factory=dict)
@@ -107,13 +110,38 @@ class Conditions:
         instead = {name: value for name, value in asked_away.items() if value is not None}
         return Condition(told, hidden, instead, self.always) if told else None
 
+    def said(self, wishes: Wishes, n: int) -> dict[str, tuple[Any, ...]]:
+        """Return what is asked for, image by image, in words: what was said, captions, names of classes."""
+        like, said = wishes.like, dict(wishes.wanted)
+        if like is not None and like.captions and TEXT in self.readers:
+            said.setdefault(TEXT, like.captions)
+        reader = self.readers.get(LABEL)
+        if isinstance(reader, LabelReader) and LABEL not in said:
+            places = self._asked_of(LABEL, wishes, n)
+            if places is not None:
+                said[LABEL] = [reader.classes[place] for place in places.tolist()]
+        return cycled(said, n)
+
+    def _speaks_of_more(self, wishes: Wishes) -> bool:
+        """Return whether anything but a label is asked for: then no label is, unless it was named."""
+        others = self.readers.keys() - {LABEL}
+        return bool(others) and (wishes.like is not None or bool(others & wishes.wanted.keys()))
+
     def _asked_of(self, name: str, wishes: Wishes, n: int) -> Tensor | None:
         """Return the values of one condition: what is asked for, what the examples have, what suits most."""
         like = wishes.like
+        if name == LABEL and name not in wishes.wanted and self._speaks_of_more(wishes):
+            return None if like is None or like.labels is None else like.labels[torch.arange(n) % len(like)]
         if name in wishes.wanted or name == LABEL or like is None:
             return self.readers[name].asked(wishes.wanted.get(name), n)
-        places = torch.arange(n) % len(like)
-        return self.readers[name].of_split(like)(places, like.batch(places)[0])
+        some = like.select(torch.arange(n) % len(like))  # a reader may have to encode what it is given
+        places = torch.arange(n)
+        return self.readers[name].of_split(some)(places, some.batch(places)[0])
+
+
+def cycled(said: Mapping[str, Sequence[Any]], n: int) -> dict[str, tuple[Any, ...]]:
+    """Return what each of `n` images is asked for, where they take turns."""
+    return {name: tuple(values[place % len(values)] for place in range(n)) for name, values in said.items()}
 
 
 NOTHING = Conditions({}, frozenset())
@@ -122,6 +150,7 @@ NOTHING = Conditions({}, frozenset())
 PLAINLY = {
     "label": "this model knows no labels: sample it without --label.",
     "text": "this model was trained without captions: sample it without --prompt.",
+    "embedding": "this model is told no embeddings: leave them out, or train one that is by --encoder RUN.",
     "attributes": "this model was trained without attributes: sample it without --attributes.",
     "picture": "this model makes pictures of its own, not others larger: leave the picture out.",
 }

@@ -110,7 +110,7 @@ class TextReader:
         if not values:
             return None
         for text in values:
-            if len(self.tokenizer.unknown(text)) == len(set(self.tokenizer.split(text))):
+            if not self.tokenizer.hears(str(text)):
                 raise ConfigError(
                     f"this model knows no word of '{text}': use words of its captions, which "
                     f"{TOKENIZER} of the run lists."
