@@ -1,6 +1,7 @@
 """Cascades: stages in one folder, each told what the one before made."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,21 @@ import torch
 from PIL import Image
 
 from helpers import call, captioned_folder
-from sfumato.app.cascading import share_of, train_as_wished
+from sfumato.app.cascade_plan import share_of
+from sfumato.app.cascading import train_as_wished
 from sfumato.app.training import TrainingWish
+from sfumato.data import load_data
+from sfumato.data.dataset import Split
+from sfumato.data.store import MemoryStore
 from sfumato.errors import ConfigError, RunError
+from sfumato.recipes import configure
+from sfumato.recipes.cascades import CASCADES
 from sfumato.runs.cascade.cascade import Cascade
+from sfumato.runs.cascade.config import read_cascade, write_cascade
 from sfumato.runs.conditions.picture import averaged, luminance
 from sfumato.runs.fitting import refuse_taken
+from sfumato.runs.opening import open_folder
+from sfumato.runs.run import Run
 from sfumato.train.budget import Budget
 
 SETTINGS = tuple(
@@ -109,9 +119,11 @@ def test_wrong_use_says_so(source: Path, cascade: Cascade, tmp_path: Path) -> No
         train_as_wished(wish(Path("moons"), tmp_path / "y", settings=()), resume=False)
 
 
-def test_shares_of_a_budget_are_whole_where_they_must_be() -> None:
-    assert share_of(Budget.parse("10steps"), 0.7) == Budget.parse("7steps")
-    assert share_of(Budget.parse("100s"), 0.3).amount == pytest.approx(30.0)
+def test_shares_of_a_budget_are_whole_where_they_must_be(cascade: Cascade) -> None:
+    base, upsampler = CASCADES["glide"]
+    plan = read_cascade(cascade.folder)
+    assert share_of(plan.model_copy(update={"budget": "10steps"}), base) == Budget.parse("7steps")
+    assert share_of(plan.model_copy(update={"budget": "100s"}), upsampler).amount == pytest.approx(30.0)
 
 
 def picture_of(path: Path, size: tuple[int, int], mode: str = "RGB") -> Path:
@@ -162,3 +174,86 @@ def test_colours_are_made_up_and_grey_is_luminance(source: Path, tmp_path: Path)
     (made,) = out.glob("*.png")
     assert Image.open(made).mode == "RGB"
     assert call("upscale", run, tmp_path / "grey.png") == 2
+
+
+def test_captions_of_unknown_words_stop_no_stage(cascade: Cascade) -> None:
+    """A held-out caption may have none of the words of training; a person is told so, a report goes on."""
+    picture = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
+    like = Split(MemoryStore(picture), None, ("volcano",))
+    request = cascade.request(2, like=like)
+    assert request.prompts == ("volcano", "volcano")
+    assert list(cascade.walk(request, range(2)))[-1].state.shape == (2, 3, 32, 32)
+    with pytest.raises(ConfigError, match="knows no word of 'volcano'"):
+        cascade.request(2, prompts=["volcano"])
+
+
+def again(cascade: Cascade, **how: object) -> TrainingWish:
+    """Ask for no more than to go on."""
+    said = {"recipe": None, "settings": (), "budget": None} | how
+    return wish(said.pop("source", None), cascade.folder, **said)  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_is_refused_before_anything_is_written(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new"
+    with pytest.raises(ConfigError, match=r"stage 'upsampler'.*multiples of 16"):
+        train_as_wished(wish(source, out, reading={"size": 24}), resume=False)
+    for setting in (
+        "upsampler.network.nonsense=1",
+        "base.sampling.sampler=nonsense",
+        "base.network.widths=[]",
+    ):
+        with pytest.raises(ConfigError, match=f"stage '{setting.split('.')[0]}'"):
+            train_as_wished(wish(source, out, settings=(setting,)), resume=False)
+    with pytest.raises(ConfigError, match=r"stage 'prior'.*no captions"):
+        train_as_wished(wish(Path("digits"), out, recipe="dalle", settings=(), reading={"size": 16}), False)
+    assert not out.exists()
+
+
+def test_what_is_said_again_must_be_what_was_said(source: Path, cascade: Cascade) -> None:
+    same = again(cascade, source=source, recipe="glide", settings=SETTINGS[:2], seed=0, reading={"size": 32})
+    before = [stage.done for stage in cascade.stages]
+    train_as_wished(same, resume=True)
+    assert [stage.done for stage in Cascade.open(cascade.folder).stages] == before
+    for said, difference in (
+        ({"settings": ("base.training.batch=9",)}, "base.training.batch = 8, not 9"),
+        ({"seed": 1}, "seed = 0, not 1"),
+        ({"reading": {"size": 16}}, "size = 32, not 16"),
+        ({"recipe": "dalle"}, "recipe = glide, not dalle"),
+    ):
+        with pytest.raises(RunError, match=difference):
+            train_as_wished(again(cascade, **said), resume=True)
+    with pytest.raises(ConfigError, match="without --latent"):
+        train_as_wished(replace(again(cascade), latent=cascade.folder), resume=True)
+
+
+def test_a_new_budget_is_kept_and_other_data_is_not_taken(
+    source: Path, cascade: Cascade, tmp_path: Path
+) -> None:
+    folder = tmp_path / "longer"
+    shutil.copytree(cascade.folder, folder)
+    longer = replace(again(cascade, budget="30steps"), out=folder)
+    other = captioned_folder(tmp_path, count=20, size=32)
+    with pytest.raises(RunError, match="is not what"):
+        train_as_wished(replace(longer, source=str(other)), resume=True)
+    train_as_wished(longer, resume=True)
+    assert read_cascade(folder).budget == "30steps"
+    assert [stage.done.steps for stage in Cascade.open(folder).stages] == [21, 9]
+
+
+def test_it_is_trained_in_one_process(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="one process"):
+        train_as_wished(wish(source, tmp_path / "x"), resume=False)
+
+
+def test_opening_says_what_a_folder_holds(cascade: Cascade, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"several models.*base, .*upsampler"):
+        Run.open(cascade.folder)
+    write_cascade(tmp_path, read_cascade(cascade.folder))
+    with pytest.raises(RunError, match=r"no 'base' yet.*--resume --out"):
+        open_folder(tmp_path)
+
+
+def test_a_run_is_not_made_by_a_recipe_of_several(source: Path) -> None:
+    with pytest.raises(ConfigError, match="'glide' is several models"):
+        configure(load_data(str(source)), "glide")

@@ -1,5 +1,6 @@
 """DALL·E 2: words to an embedding, an embedding to a picture, and pictures that mean the same."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from sfumato.app.cascading import train_as_wished
 from sfumato.app.training import TrainingWish
 from sfumato.errors import ConfigError
 from sfumato.runs.cascade.cascade import Cascade
+from sfumato.runs.run import Run
 
 NETWORK = ("network.widths=[16]", "network.fold=2", "training.batch=8", "training.learning_rate=0.003")
 SETTINGS = (
@@ -79,3 +81,13 @@ def test_wrong_use_says_so(cascade: Cascade, tmp_path: Path, capsys: pytest.Capt
     assert "knows no embeddings" in capsys.readouterr().err
     assert call("vary", cascade.folder / "decoder", "--prompt", PROMPTS[0]) == 2
     assert "has no prior" in capsys.readouterr().err
+
+
+def test_a_longer_training_leaves_alone_what_others_speak_the_codes_of(
+    cascade: Cascade, tmp_path: Path
+) -> None:
+    folder = tmp_path / "longer"
+    shutil.copytree(cascade.folder, folder)
+    train_as_wished(TrainingWish(None, folder, None, (), "60steps", None, {}), resume=True)
+    assert Run.open(folder / "clip").done.steps == 6
+    assert [stage.done.steps for stage in Cascade.open(folder).stages] == [9, 30, 12]

@@ -86,7 +86,8 @@ def test_a_run_without_a_classifier_names_the_verb(weak: Run) -> None:
 
 def test_a_run_that_is_told_no_labels_has_nothing_to_classify(tmp_path: Path) -> None:
     """Though its data has classes."""
-    config = tiny_training(tmp_path, 1, "conditions={}").config
+    unguided = ("conditions={}", "sampling.guidance=1", "objective=denoising")
+    config = tiny_training(tmp_path, 1, *unguided).config
     assert config.data.classes
     with pytest.raises(ConfigError, match="trained without labels"):
         build_classifier(config)

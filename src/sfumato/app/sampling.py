@@ -14,7 +14,7 @@ from sfumato.app.console import bar, console, output
 from sfumato.app.outputs import Writer, open_writer
 from sfumato.nets.conditions import TEXT
 from sfumato.runs.cascade.cascade import Cascade
-from sfumato.runs.conditions.text import TextReader
+from sfumato.runs.conditions.agreements import Listener
 from sfumato.runs.config import DiffusionConfig
 from sfumato.runs.fitting import accelerator, part
 from sfumato.runs.run import CHUNK, Run
@@ -26,7 +26,7 @@ Part = tuple[np.ndarray, list[np.ndarray]]
 def tell_lost(run: Run | Cascade, prompts: list[str]) -> None:
     """Say what a run does not hear of prompts: words it does not know, and what is too long for it."""
     reader = run.conditions.readers.get(TEXT)
-    if isinstance(reader, TextReader):
+    if isinstance(reader, Listener):
         for prompt in dict.fromkeys(prompts):
             for lost in reader.lost(prompt):
                 console.print(f"[yellow]note:[/] of '{escape(prompt)}': {escape(lost)}")
@@ -39,8 +39,8 @@ def tell_untold(run: Run | Cascade, request: Request) -> None:
     untold = [name for name, rows in request.condition.dropped.items() if bool(rows.any())]
     if untold and run.config.distilled is not None:
         console.print(
-            f"[yellow]note:[/] {run.folder} is distilled and was never trained without its conditions, and no "
-            f"{' or '.join(untold)} is asked for: ask for all, or sample {run.config.distilled.teacher}"
+            f"[yellow]note:[/] {run.folder} is distilled and was never trained without its conditions, and "
+            f"no {' or '.join(untold)} is asked for: ask for all, or sample {run.config.distilled.teacher}"
         )
 
 

@@ -45,6 +45,7 @@ class TrainingWish:
     reading: dict[str, Any]
     latent: Path | None = None
     encoder: Path | None = None
+    text_encoder: Path | None = None
 
 
 def read_data(source: str, reading: Mapping[str, Any]) -> Dataset:
@@ -73,7 +74,9 @@ def start_run(wish: TrainingWish) -> Run | None:
     )
     latent = latent_config(autoencoder, dataset) if autoencoder else None
     told = embedding_spec(encoder, dataset) if encoder else None
-    config = configure(dataset, wish.recipe, wish.seed or 0, wish.settings, budget, latent, told)
+    config = configure(
+        dataset, wish.recipe, wish.seed or 0, wish.settings, budget, latent, told, wish.text_encoder
+    )
     return carry_out(begin_training(config, dataset, folder, budget, autoencoder, encoder))
 
 
@@ -91,9 +94,9 @@ def resume_run(wish: TrainingWish) -> Run | None:
     folder = wish.out or (default_folder(wish.source) if wish.source else None)
     if folder is None:
         raise ConfigError("say which run to resume: --out RUN.")
-    if wish.latent is not None or wish.encoder is not None:
+    if wish.latent or wish.encoder or wish.text_encoder:
         raise ConfigError(
-            "a run keeps the encoders it began with: resume it without --latent and without --encoder."
+            "a run keeps the encoders it began with: resume it without --latent, --encoder, --text-encoder."
         )
     stored = read_config(folder / CONFIG)
     wanted = wanted_config(wish, stored)

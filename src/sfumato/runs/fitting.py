@@ -27,7 +27,6 @@ from sfumato.runs.agreements import SamplingWish
 from sfumato.runs.cascade.config import is_cascade
 from sfumato.runs.conditions.build import NOTHING, Conditions, Wishes
 from sfumato.runs.conditions.embedding import ENCODER
-from sfumato.runs.conditions.text import keep_tokenizer
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.kept import keep
 from sfumato.runs.latent import AUTOENCODER, as_seen, open_scaling
@@ -258,7 +257,7 @@ def begin_training(
             keep(run, folder / name)
     if TEXT in config.conditions and accelerator().is_main_process:
         refuse_taken(folder)
-        keep_tokenizer(config.conditions[TEXT], dataset, folder)
+        build("condition", config.conditions[TEXT], {}).keep(dataset, folder)
     accelerator().wait_for_everyone()
     training = Training(config, dataset, folder, budget)
     training.begin()

@@ -32,13 +32,14 @@ class StageConfig(Closed):
 class CascadeConfig(Closed):
     """A cascade, and all it takes to go on with its training.
 
-    recipe: what it was made by; source and reading: its data, in the size of the last stage; settings: each
-    beginning with a stage's name; budget: of all stages together; stages: in order.
+    recipe: what it was made by; source and reading: its data, in the size of the last stage; content_hash: of
+    that; settings: each beginning with a stage's name; budget: of all stages together; stages: in order.
     """
 
     recipe: str
     source: str
     reading: dict[str, Any]
+    content_hash: str | None = None
     settings: tuple[str, ...] = ()
     seed: int = 0
     budget: str
