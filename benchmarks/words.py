@@ -117,10 +117,11 @@ def enlarged(cascade: Cascade, n: int) -> Larger:
 def page(rows: list[Row], larger: Larger, cascade: Cascade, rates: list[float], n: int, name: str) -> str:
     """Return all of it as a page."""
     lines = "\n".join(row.line() for row in rows)
+    # Only a rate that was measured beside the training says how long it was.
     rate = sum(rates) / len(rates)
     spent = "; ".join(
-        f"{stage.folder.name} {stage.done.seconds:.0f} s, {stage.done.steps:,} steps, "
-        f"{stage.done.seconds * rate:.0f} s at 1 TFLOP/s"
+        f"{stage.folder.name} {stage.done.seconds:.0f} s, {stage.done.steps:,} steps"
+        + (f", {stage.done.seconds * rate:.0f} s at 1 TFLOP/s" if len(rates) > 1 else "")
         for stage in cascade.stages
     )
     return f"""# Pictures from words ({date.today().isoformat()})
@@ -175,7 +176,7 @@ def main() -> None:
     if not (folder / "cascade.json").exists():
         words = ["train", "scenes", "--size", "64", "--recipe", "glide", "--budget", args.budget]
         subprocess.run([sys.executable, "-m", "sfumato", *words, "--out", str(folder)], check=True)
-    rates.append(matrix_rate())
+        rates.append(matrix_rate())
     cascade = Cascade.open(folder)
     name = f"words-{date.today().isoformat()}"
     grid(cascade, args.out / f"{name}.png")

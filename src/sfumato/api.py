@@ -32,18 +32,20 @@ def fit(
     listeners: Iterable[Subscriber] = (),
     latent: Run | None = None,
     encoder: Run | None = None,
+    text_encoder: str | Path | None = None,
 ) -> Run:
     """Train a new run on `dataset` into the folder `out` and return it, ready to be sampled.
 
     recipe: one of `sfumato.recipes.RECIPES`, by default what suits the data; budget: such as "90s", "5m" or
     "2000steps"; settings: "key=value" over the recipe; listeners: called with every event of training;
-    latent: an encoder's run, in whose codes to train; encoder: one whose codes the model is to be told.
+    latent: an encoder's run, in whose codes to train; encoder: one whose codes the model is to be told;
+    text_encoder: a folder in the hub's format, of what is to read captions; it is kept as it is.
     Raises a SfumatoError for anything the caller can put right.
     """
     limit = Budget.parse(budget)
     codes = latent_config(latent, dataset) if latent else None
     told = embedding_spec(encoder, dataset) if encoder else None
-    config = configure(dataset, recipe, seed, tuple(settings), limit, codes, told)
+    config = configure(dataset, recipe, seed, tuple(settings), limit, codes, told, text_encoder)
     training = begin_training(config, dataset, Path(out), limit, latent, encoder)
     return _carried_out(training, listeners)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import sfumato
-from helpers import call, exhaust, tiny_training
+from helpers import call, captioned_folder, exhaust, tiny_training
 from sfumato.errors import ConfigError, RunError
 from sfumato.families.distillation import Distillation
 from sfumato.metrics.frechet import frechet_between
@@ -140,3 +140,24 @@ def test_what_cannot_be_distilled_is_refused(teacher: Run, tmp_path: Path, capsy
     assert "distilled to 1 step" in said
     assert call("likelihood", tmp_path / "once", "-n", "2") == 2
     assert "has no likelihood" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_student_that_is_not_told_what_it_always_was_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures, teacher, student = (tmp_path / name for name in ("pictures", "teacher", "student"))
+    pictures.mkdir()
+    captioned_folder(pictures)
+    small = ("network.widths=[16]", "conditions.text.width=16", "conditions.text.layers=1")
+    settings = [word for setting in (*small, "training.batch=8") for word in ("--set", setting)]
+    assert call("train", pictures, "--budget", "1steps", "--out", teacher, *settings) == 0
+    assert call("distill", teacher, "--steps", "1", "--budget", "1steps", "--out", student) == 0
+    for folder, words, said in (
+        (student, (), True),
+        (student, ("--prompt", "a red circle"), False),
+        (teacher, ("--steps", "1"), False),
+    ):
+        capsys.readouterr()
+        assert call("sample", folder, "-n", "2", *words, "--out", tmp_path / "s.png") == 0
+        heard = " ".join(capsys.readouterr().err.split())
+        assert ("never trained without its conditions, and no text is asked for" in heard) == said

@@ -2,14 +2,15 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from helpers import call, exhaust, tiny_training
-from sfumato.app.likelihood import log_scale, plain_denoiser
+from helpers import call, captioned_folder, exhaust, tiny_training
+from sfumato.app.likelihood import held_out, log_scale, plain_denoiser
 from sfumato.data import load_data
 from sfumato.data.scaling import Standardise
 from sfumato.diffusion.bound import Chain, bound
@@ -19,7 +20,8 @@ from sfumato.diffusion.schedules import RectifiedFlow
 from sfumato.diffusion.variance import FixedSmall
 from sfumato.randomness import SeededNoise, generator
 from sfumato.recipes import configure
-from sfumato.runs.fitting import Training
+from sfumato.runs.conditions.text import open_tokenizer
+from sfumato.runs.fitting import Training, begin_training
 from sfumato.runs.run import Run
 from sfumato.train.budget import Budget
 
@@ -66,7 +68,7 @@ def test_pictures(run: Path, capsys) -> None:
     bound, flow = found["bound"], found["flow"]
     assert found["examples"] == 20
     assert found["dimensions"] == 64
-    assert found["labels_given"]
+    assert found["given"] == ["label"]
     assert bound["chain_steps"] == bound["evaluations"] == STEPS
     assert bound["variance"] == "LearnedRange"
     parts = sum(bound[name]["nats"] for name in ("prior", "steps", "decoder"))
@@ -97,7 +99,7 @@ def test_points_have_a_density_in_their_own_units(points: Path, capsys) -> None:
     assert found["flow"]["trace"] == "exact"
     assert found["flow"]["products"] == 2 * found["flow"]["evaluations"]
     assert not found["flow"]["dequantised"]
-    assert not found["labels_given"]
+    assert found["given"] == []
     # A density of standardised data, per unit of the data: the product of its scales is taken out again.
     opened = Run.open(points)
     stretch = math.log(math.prod(opened.config.scaling["std"]))
@@ -123,12 +125,57 @@ def test_what_is_measured_is_said(run: Path, capsys) -> None:
     assert call("likelihood", run, "-n", "2", "--steps", "2") == 0
     shown = capsys.readouterr()
     said = " ".join(shown.err.split())
-    assert "given their labels" in shown.out
+    assert "given the label of each" in shown.out
     assert "bits per dimension" in shown.out
     assert "bound: no less than −log P of the bytes" in said
     assert "uniform dequantisation" in said
     assert "random probes" in said
     assert "learned guidance" not in said
+
+
+def begun(folder: Path, source: Path, *settings: str) -> Run:
+    """A small run of one step on `source`."""
+    dataset = load_data(str(source))
+    config = configure(dataset, settings=("network.widths=[16]", "training.batch=8", *settings))
+    training = begin_training(config, dataset, folder, Budget("steps", 1))
+    exhaust(training)
+    return Run.open(folder, "cpu")
+
+
+def test_captions_are_told_and_their_lack_is_said(tmp_path: Path, capsys) -> None:
+    source, bare = tmp_path / "scenes", tmp_path / "bare"
+    source.mkdir()
+    captioned_folder(source)
+    small = ("conditions.text.width=16", "conditions.text.layers=1")
+    run = begun(tmp_path / "run", source, *small)
+    dataset = load_data(str(source))
+    examples, split = held_out(run, dataset, 4, 0), dataset.held_out
+    some = torch.randperm(len(split), generator=generator(0, "likelihood"))[:4]
+    assert split.captions is not None
+    words = open_tokenizer(run.folder).encode([split.captions[place] for place in some.tolist()])
+    assert examples.condition is not None
+    assert torch.equal(examples.condition.values["text"], words)
+    assert not bool(examples.condition.dropped["text"].any())
+    shutil.copytree(source, bare)
+    (bare / "metadata.csv").unlink()
+    assert held_out(run, load_data(str(bare)), 4, 0).condition is None
+    assert "does not tell text" in " ".join(capsys.readouterr().err.split())
+
+
+def test_what_makes_pictures_larger_is_told_the_small_ones(tmp_path: Path) -> None:
+    captioned_folder(tmp_path)
+    picture = '{"picture":{"name":"picture","shape":[3,4,4]}}'
+    run = begun(
+        tmp_path / "run", tmp_path, f"conditions={picture}", "sampling.guidance=1", "objective=denoising"
+    )
+    examples = held_out(run, load_data(str(tmp_path)), 4, 0)
+    assert examples.condition is not None
+    small = examples.condition.values["picture"]
+    assert small.shape == (4, 4, 4, 4)
+    # Of bytes: their means are rounded to one, half a step of 2/255 in [−1, 1].
+    means = torch.nn.functional.avg_pool2d(examples.values, 4)
+    torch.testing.assert_close(small[:, :3], means, rtol=0, atol=1.01 / 255)
+    assert not bool(small[:, 3].any())
 
 
 def test_a_schedule_that_starts_with_noise_has_no_bound(tmp_path: Path, capsys) -> None:

@@ -157,6 +157,39 @@ def test_a_later_step_is_asked_on_the_student_s_own_noised_sample() -> None:
     )
 
 
+class Overheard(Gaussian):
+    """An exact estimate that keeps the attributes it was told last."""
+
+    heard: Tensor
+
+    def forward(self, x: Tensor, level: Tensor, condition: Condition | None) -> Tensor:
+        """Return E[x0 | x_t]."""
+        assert condition is not None
+        assert not bool(condition.dropped["attributes"].any())
+        self.heard = condition.values["attributes"]
+        return super().forward(x, level, condition)
+
+
+def test_all_three_are_told_a_part_of_the_attributes_and_the_same_part() -> None:
+    rule, count, rows = Conditioning(0.0, ("attributes",), attributes=4), 4, 4000
+    networks = [Overheard(0.0, 1.0) for _ in range(3)]
+    student, critic, teacher = (replace(_family(each), conditioning=rule) for each in networks)
+    game = Distillation(student, critic, teacher, DenoisingLoss(InData()))
+    draws = {
+        name: value.double() if value.is_floating_point() else value
+        for name, value in game.draw(rows, (1,), torch.Generator().manual_seed(0)).items()
+    }
+    whole = Condition.of(attributes=torch.ones(rows, count))
+    batch = Batch(torch.zeros(rows, 1, dtype=torch.float64), whole)
+    for loss, listening in ((game.student_loss, networks), (game.critic_loss, networks[:2])):
+        loss(batch, draws)
+        told = listening[0].heard
+        assert all(torch.equal(each.heard, told) for each in listening)
+        # As many as 0, 1, … 4 of them, each number as often: four standard deviations of a share of 4000.
+        shares = torch.bincount(told.sum(1).long(), minlength=count + 1) / rows
+        assert float((shares - 0.2).abs().max()) < 4 * (0.16 / rows) ** 0.5
+
+
 def test_a_guided_teacher_is_guided() -> None:
     class Labelled(Gaussian):
         def forward(self, x: Tensor, level: Tensor, condition: Condition | None) -> Tensor:

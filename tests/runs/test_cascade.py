@@ -14,12 +14,14 @@ from sfumato.app.cascade_plan import share_of
 from sfumato.app.cascading import train_as_wished
 from sfumato.app.training import TrainingWish
 from sfumato.data import load_data
+from sfumato.data.dataset import Split
+from sfumato.data.store import MemoryStore
 from sfumato.errors import ConfigError, RunError
 from sfumato.recipes import configure
 from sfumato.recipes.cascades import CASCADES
 from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.cascade.config import read_cascade, write_cascade
-from sfumato.runs.conditions.picture import averaged
+from sfumato.runs.conditions.picture import averaged, luminance
 from sfumato.runs.fitting import refuse_taken
 from sfumato.runs.opening import open_folder
 from sfumato.runs.run import Run
@@ -141,7 +143,7 @@ def test_a_picture_is_made_larger_by_the_second_stage(cascade: Cascade, tmp_path
     assert call("upscale", cascade.folder, tmp_path / "none.png") == 2
     assert "there is no picture" in capsys.readouterr().err
     assert call("upscale", cascade.folder / "base", small) == 2
-    assert "not others larger" in " ".join(capsys.readouterr().err.split())
+    assert "pictures of its own" in " ".join(capsys.readouterr().err.split())
 
 
 def test_what_is_kept_of_a_picture_is_kept_by_every_stage(cascade: Cascade, tmp_path: Path) -> None:
@@ -156,6 +158,33 @@ def test_what_is_kept_of_a_picture_is_kept_by_every_stage(cascade: Cascade, tmp_
     pixels = np.asarray(Image.open(made))
     assert bool((pixels[:16] == 255).all())
     assert not bool((pixels[16:] == 255).all())
+
+
+def test_colours_are_made_up_and_grey_is_luminance(source: Path, tmp_path: Path) -> None:
+    red, grey = torch.zeros(1, 3, 2, 2, dtype=torch.uint8), torch.full((1, 3, 2, 2), 90, dtype=torch.uint8)
+    red[:, 0] = 255
+    assert luminance(red).flatten().tolist() == [76] * 4  # 0.299 of 255, as Pillow has it
+    assert luminance(grey).flatten().tolist() == [90] * 4
+    small = ("network.widths=[16]", "network.fold=2", "training.batch=8", "training.learning_rate=0.003")
+    settings = [word for setting in small for word in ("--set", setting)]
+    run, out = tmp_path / "colours", tmp_path / "coloured"
+    words = ["train", source, "--recipe", "colouriser", "--budget", "10steps", "--out", run]
+    assert call(*words, *settings) == 0
+    assert call("colourise", run, picture_of(tmp_path / "grey.png", (32, 32), "L"), "--out", out) == 0
+    (made,) = out.glob("*.png")
+    assert Image.open(made).mode == "RGB"
+    assert call("upscale", run, tmp_path / "grey.png") == 2
+
+
+def test_captions_of_unknown_words_stop_no_stage(cascade: Cascade) -> None:
+    """A held-out caption may have none of the words of training; a person is told so, a report goes on."""
+    picture = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
+    like = Split(MemoryStore(picture), None, ("volcano",))
+    request = cascade.request(2, like=like)
+    assert request.prompts == ("volcano", "volcano")
+    assert list(cascade.walk(request, range(2)))[-1].state.shape == (2, 3, 32, 32)
+    with pytest.raises(ConfigError, match="knows no word of 'volcano'"):
+        cascade.request(2, prompts=["volcano"])
 
 
 def again(cascade: Cascade, **how: object) -> TrainingWish:

@@ -21,7 +21,7 @@ from sfumato.runs.registry import PIECES, build, complete
 
 PICTURES_ONLY = {"masked-autoencoder", "vq-vae"}
 CAPTIONS_ONLY = {"clip"}
-MORE_NEEDED = {"prior": "by --latent RUN", "upsampler": "multiples of 16"}
+MORE_NEEDED = {"prior": "by --latent RUN", "upsampler": "multiples of 16", "colouriser": "colour pictures"}
 """Recipes for which neither data set has what it takes, and what they say."""
 
 
@@ -51,6 +51,7 @@ def test_every_piece_has_a_complete_spec_or_names_what_it_needs(kind: str, name:
     needed["label"] = {"classes": ["cat", "dog"]}
     needed["attributes"] = {"names": ["tall", "red"]}
     needed["embedding"] = {"width": 8}
+    needed["grey"] = {"shape": [1, 8, 8]}
     needed["picture"] = {"shape": [1, 8, 8]}
     needed["text"] = {"vocabulary": 40}
     needed["standardise"] = {"mean": [0.0], "std": [1.0]}

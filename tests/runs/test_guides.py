@@ -10,7 +10,7 @@ from PIL import Image
 from helpers import digits, exhaust, tiny_training
 from sfumato.diffusion.guidance import Measured
 from sfumato.errors import ConfigError, DataError, RunError
-from sfumato.runs.classifier import CLASSIFIER, ClassifierTraining, load_classifier
+from sfumato.runs.classifier import CLASSIFIER, ClassifierTraining, build_classifier, load_classifier
 from sfumato.runs.config import parse_config
 from sfumato.runs.guides import classifier_guide, inpaint_guide, weaker_guide
 from sfumato.runs.run import Run
@@ -82,6 +82,15 @@ def test_a_classifier_within_no_visited_time_changes_nothing(run: Run) -> None:
 def test_a_run_without_a_classifier_names_the_verb(weak: Run) -> None:
     with pytest.raises(RunError, match="sfumato classifier"):
         classifier_guide(weak, 2.0)
+
+
+def test_a_run_that_is_told_no_labels_has_nothing_to_classify(tmp_path: Path) -> None:
+    """Though its data has classes."""
+    unguided = ("conditions={}", "sampling.guidance=1", "objective=denoising")
+    config = tiny_training(tmp_path, 1, *unguided).config
+    assert config.data.classes
+    with pytest.raises(ConfigError, match="trained without labels"):
+        build_classifier(config)
 
 
 def test_a_classifier_of_another_run_is_refused(run: Run, weak: Run) -> None:

@@ -1,5 +1,6 @@
 """Runs that are told words: they resume exactly, follow seeds, and say what they do not hear."""
 
+import shutil
 from collections import deque
 from pathlib import Path
 
@@ -10,12 +11,16 @@ import sfumato
 from helpers import captioned_folder
 from sfumato.app.guiding import weights_of
 from sfumato.data import Dataset, load_data
+from sfumato.diffusion.grids import FittedGrid
 from sfumato.errors import ConfigError, DataError, RunError
 from sfumato.recipes import configure
 from sfumato.runs.conditions.build import Conditions, Wishes
 from sfumato.runs.conditions.label import LabelReader
 from sfumato.runs.conditions.text import TOKENIZER, TextReader
 from sfumato.runs.fitting import Training, begin_training
+from sfumato.runs.grids import arguments, fit_run_grid, kept_grids
+from sfumato.runs.guides import weaker_guide
+from sfumato.runs.registry import complete
 from sfumato.runs.run import Run
 from sfumato.text.learning import usual
 from sfumato.train.budget import Budget
@@ -111,6 +116,46 @@ def test_what_is_not_heard_is_said(run: Run) -> None:
         run.request(1, prompts=["xyzzy"])
 
 
+def test_a_run_that_reads_other_words_cannot_guide(run: Run, data: Dataset, tmp_path: Path) -> None:
+    weaker_guide(run, Run.open(run.folder), 2.0)
+    other = tmp_path / "other"
+    shutil.copytree(run.folder, other)
+    # The same words in another order, as other captions might have them: as many, but other tokens.
+    told = (run.folder / TOKENIZER).read_text()
+    swapped = told.replace('"red"', '"?"').replace('"blue"', '"red"').replace('"?"', '"blue"')
+    assert swapped != told
+    (other / TOKENIZER).write_text(swapped)
+    with pytest.raises(ConfigError, match="it learned other words"):
+        weaker_guide(run, Run.open(other), 2.0)
+    trained(data, tmp_path / "untold", 1, None, "conditions={}", "sampling.guidance=1")
+    with pytest.raises(ConfigError, match=r"its conditions is \{\}"):
+        weaker_guide(run, Run.open(tmp_path / "untold"), 2.0)
+
+
+def test_a_grid_is_fitted_on_the_walk_that_words_guide(run: Run) -> None:
+    """Were captions hidden, a weight would lead from the unconditional walk to itself, and change nothing."""
+    wish = {"sampler": "unipc", "steps": 3}
+    weighed = {"text": 3.0}
+    free, guided, named = (
+        fit_run_grid(run, 2, 0, None, 3, **wish, guidance=weight) for weight in (1.0, 3.0, weighed)
+    )
+    # A guided walk is another one by far more than the last bits of an estimate.
+    assert abs(guided.default_error - free.default_error) > 1e-5 * free.default_error
+    assert guided.default_error == pytest.approx(named.default_error, rel=1e-3)
+    assert kept_grids(run.folder) == [free, guided, named]
+    assert run.request(1, **wish, guidance=weighed, grid="fitted").options.grid == FittedGrid(named.at)
+    command = r"--steps 4 --guidance text=3' fits one"
+    with pytest.raises(ConfigError, match=f"unipc at 4 steps and guidance text 3: .*{command}"):
+        run.request(1, sampler="unipc", steps=4, guidance=weighed, grid="fitted")
+
+
+def test_weights_are_written_as_the_command_line_reads_them() -> None:
+    several = {"text": 3.0, "label": 1.5}
+    *_, written = arguments(complete("sampler", "unipc"), 4, several).split(" ")
+    assert written == "text=3,label=1.5"
+    assert weights_of(written) == several
+
+
 def test_wrong_use_says_so(run: Run, data: Dataset, tmp_path: Path) -> None:
     digits = load_data("digits")
     with pytest.raises(ConfigError, match="knows no labels"):
@@ -157,3 +202,6 @@ def test_a_label_is_asked_for_only_where_nothing_else_is() -> None:
     assert spoken.dropped["label"].tolist() == [True, True]
     assert named.values["label"].tolist() == [1, 1]
     assert named.dropped["label"].tolist() == [False, False]
+    # What later stages of a cascade are told: names, since another stage may number its classes otherwise.
+    assert told.said(Wishes(), 3) == {"label": ("cat", "dog", "cat")}
+    assert told.said(Wishes({"text": PROMPTS}), 3) == {"text": (PROMPTS[0], PROMPTS[1], PROMPTS[0])}

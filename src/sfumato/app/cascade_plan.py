@@ -61,9 +61,10 @@ def taken_up(wish: TrainingWish, folder: Path) -> CascadeConfig:
 
     What is said again must be what was said before: raises RunError that names the first difference.
     """
-    if wish.latent or wish.encoder:
+    if wish.latent or wish.encoder or wish.text_encoder:
         raise ConfigError(
-            "a cascade keeps the encoders it began with: resume it without --latent and without --encoder."
+            "a cascade keeps the encoders it began with: resume it without --latent, --encoder and "
+            "--text-encoder."
         )
     plan = read_cascade(folder)
     old = {"recipe": plan.recipe, "seed": plan.seed, **plan.reading, **_by_key(plan.settings)}

@@ -49,9 +49,10 @@ def train_as_wished(wish: TrainingWish, resume: bool) -> None:
 def start_cascade(wish: TrainingWish) -> None:
     """Train all stages of a new cascade; what is interrupted can be resumed."""
     one_process(f"train --recipe {wish.recipe}")
-    if wish.source is None or wish.latent or wish.encoder:
+    if wish.source is None or wish.latent or wish.encoder or wish.text_encoder:
         raise ConfigError(
-            f"'{wish.recipe}' is trained on pictures: name them, and leave out --latent and --encoder."
+            f"'{wish.recipe}' is trained on pictures: name them, and leave out --latent, --encoder and "
+            "--text-encoder."
         )
     folder = wish.out or default_folder(wish.source)
     refuse_at_once(folder)
@@ -133,7 +134,7 @@ def _opened(folder: Path, name: str | None) -> Run | None:
 def _show(cascade: Cascade, folder: Path, source: str) -> None:
     """Sample a few pictures, of held-out examples' words where there are any, and say what is next."""
     dataset = read_data(source, cascade.stages[0].config.data.reading)
-    unseen = dataset.held_out if len(dataset.held_out) else dataset.train
+    unseen = dataset.unseen
     sample_to(cascade, cascade.request(SHOWN, like=unseen), folder / "samples.png")
     prompt = f" --prompt {quote(unseen.captions[0])}" if unseen.captions else ""
     told = f"  {CASCADE}  {folder / CASCADE}\n  sample  sfumato sample {quote(str(folder))} -n 16{prompt}"

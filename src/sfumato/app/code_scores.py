@@ -87,6 +87,6 @@ def _rebuilt(run: Run, dataset: Dataset, n: int) -> list[Row]:
     """Return the error of held-out examples behind their code."""
     if not isinstance(run.family, Autoencoder):
         return []
-    split = dataset.held_out if len(dataset.held_out) else dataset.train
+    split = dataset.unseen
     examples, labels = split.batch(torch.arange(min(n, len(split))))
     return errors(examples.numpy(), rebuilt(run, examples, labels)[1])

@@ -18,7 +18,7 @@ MAPPED, ASKED, NEIGHBOURS, SEARCHED = 1500, 8, 9, 10_000
 
 def embedding_panels(run: Run, dataset: Dataset) -> list[Figure]:
     """Return a map of the embeddings of examples, and for pictures the nearest neighbours of some."""
-    unseen = dataset.held_out if len(dataset.held_out) else dataset.train
+    unseen = dataset.unseen
     shown = some(unseen, MAPPED)
     codes = embeddings(run.encode, shown)
     found = [_map(codes, shown, dataset)]

@@ -16,7 +16,7 @@ from sfumato.app.console import bar, console, facts_table, output
 from sfumato.app.scoring import one_process
 from sfumato.app.training import read_data
 from sfumato.condition import Condition
-from sfumato.data import Dataset
+from sfumato.data import Dataset, Split
 from sfumato.data.scaling import Scaling
 from sfumato.diffusion.bound import Chain, bound_terms, starts_at_data
 from sfumato.diffusion.decoder import DiscretisedGaussian
@@ -32,6 +32,8 @@ from sfumato.diffusion.likelihood import (
 )
 from sfumato.diffusion.times import StepDensity
 from sfumato.errors import ConfigError, DataError
+from sfumato.nets.conditions import ATTRIBUTES, TEXT
+from sfumato.nets.embedding import LABEL
 from sfumato.randomness import SeededNoise, generator
 from sfumato.runs.build import build_decoder
 from sfumato.runs.run import Run
@@ -82,7 +84,7 @@ def measure(
         "content_hash": dataset.content_hash,
         "examples": len(examples.values),
         "dimensions": examples.values[0].numel(),
-        "labels_given": examples.condition is not None,
+        "given": list(examples.condition.values) if examples.condition is not None else [],
         "seed": seed,
     }
     if starts_at_data(run.diffusion.family.denoiser.schedule):
@@ -173,12 +175,29 @@ def held_out(run: Run, dataset: Dataset, n: int, seed: int) -> Examples:
         console.print(f"[yellow]note:[/] only {len(split):,} examples are held out: all of them are used")
     # A folder's examples are sorted by class: the first of them would be one class alone.
     some = torch.randperm(len(split), generator=generator(seed, "likelihood"))[:n]
-    values, labels = split.batch(some)
-    condition = None
-    if labels is not None and run.classes and dataset.classes == run.classes:
-        condition = Condition.of(label=labels).to(run.device)
+    chosen = split.select(some)
+    values, _ = chosen.batch(torch.arange(len(chosen)))
     scaled = run.scaling.to_model(values).to(run.device)
-    return Examples(scaled, condition, log_scale(run.scaling, values), seed)
+    return Examples(scaled, told(run, dataset, chosen, values), log_scale(run.scaling, values), seed)
+
+
+def told(run: Run, dataset: Dataset, split: Split, values: Tensor) -> Condition | None:
+    """Return what examples `values` of a split are told, of all that the run obeys and the data knows.
+
+    Other data may have no captions, or other classes: then that is hidden, as in part of training, and said.
+    """
+    known = {
+        LABEL: split.labels is not None and dataset.classes == run.classes,
+        TEXT: split.captions is not None,
+        ATTRIBUTES: split.attributes is not None and dataset.attributes == run.config.data.attributes,
+    }
+    hidden = [name for name in run.conditions.readers if not known.get(name, True)]
+    if hidden:
+        console.print(f"[yellow]note:[/] the data does not tell {' or '.join(hidden)}, so it stays hidden")
+    shown = run.conditions.only(name for name in run.conditions.readers if name not in hidden)
+    places = torch.arange(len(split))
+    condition = shown.of({name: find(places, values) for name, find in shown.lookups(split).items()})
+    return None if condition is None else condition.to(run.device)
 
 
 def log_scale(scaling: Scaling, values: Tensor) -> float:
@@ -271,7 +290,7 @@ def show(run: Run, result: dict[str, Any]) -> None:
     """Print the numbers, and what each of them is."""
     bound, flow = result.get("bound"), result["flow"]
     rounded = flow["dequantised"]
-    given = ", given their labels" if result["labels_given"] else ""
+    given = f", given the {' and '.join(result['given'])} of each" if result["given"] else ""
     rows = [("examples", f"{result['examples']:,} held out of {result['data']}{given}")]
     if bound:
         rows.append(("bound", worded(bound["total"])))

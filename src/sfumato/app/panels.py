@@ -47,7 +47,7 @@ def said_of_rows(originals: np.ndarray, seen: np.ndarray) -> str:
 
 
 def _samples(run: Run, dataset: Dataset) -> tuple[list[Figure], list[Figure]]:
-    unseen = dataset.held_out if len(dataset.held_out) else dataset.train
+    unseen = dataset.unseen
     request = run.request(SHOWN if dataset.is_pictures else 2000, like=unseen)
     moments = [chunk.state for chunk in run.walk(request, range(request.n))]
     samples, labels = moments[-1], None if request.labels is None else request.labels.numpy()
@@ -87,7 +87,7 @@ def _neighbours(samples: np.ndarray, dataset: Dataset) -> Figure:
 
 
 def _reconstructions(run: Run, dataset: Dataset) -> Figure:
-    unseen = dataset.held_out if len(dataset.held_out) else dataset.train
+    unseen = dataset.unseen
     examples, labels = unseen.batch(torch.arange(min(COMPARED, len(unseen))))
     originals, (seen, made) = examples.numpy(), rebuilt(run, examples, labels)
     text = f"Examples that were held out, one below the other: {said_of_rows(originals, seen)}."

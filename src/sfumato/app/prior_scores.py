@@ -33,7 +33,7 @@ def score_prior(
     """
     one_process("evaluate")
     dataset = read_data(source or run.config.data.source, run.config.data.reading)
-    split = dataset.held_out if len(dataset.held_out) else dataset.train
+    split = dataset.unseen
     if split.captions is None or TEXT not in run.conditions.readers:
         raise ConfigError(
             f"embeddings are scored by the captions they are made of: {run.folder} is told none, or "

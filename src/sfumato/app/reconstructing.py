@@ -35,7 +35,7 @@ def reconstruct_to(run: Run, source: str | None, n: int, shown: int, path: Path)
     if not can_draw(run.shape):
         raise ConfigError(f"examples of shape {run.shape} cannot be drawn: use run.decode(run.encode(x)).")
     dataset = as_run_reads(run, source)
-    split = dataset.held_out if len(dataset.held_out) else dataset.train
+    split = dataset.unseen
     chosen = torch.randperm(len(split), generator=generator(0, "reconstruct"))[:n]
     examples, labels = split.batch(chosen)
     originals, (seen, made) = examples.numpy(), rebuilt(run, examples, labels)

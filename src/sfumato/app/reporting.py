@@ -12,7 +12,8 @@ from sfumato.app.report import Report, write_report
 from sfumato.data import Dataset
 from sfumato.families.agreements import Autoencoder, Encoder, Generator
 from sfumato.families.contrasting.geometry import collapse
-from sfumato.nets.conditions import TEXT
+from sfumato.nets.conditions import PICTURE, TEXT
+from sfumato.runs.conditions.picture import PictureReader
 from sfumato.runs.run import REPORT, Run
 from sfumato.train.history import measures_of
 
@@ -78,11 +79,12 @@ def _commands(run: Run) -> list[tuple[str, str]]:
     folder, source = run.folder, run.config.data.source
     label = f" --label {run.classes[0]}" if run.classes else ""
     label += ' --prompt "…"' if TEXT in run.conditions.readers else ""
-    found = []
+    given, found = run.conditions.readers.get(PICTURE), []
     if run.config.makes_codes:
         found += [("Embeddings of sentences", f"sfumato sample {folder} -n 8 --prompt '…' --out codes.npz")]
-    elif run.conditions.always:
-        found += [("A picture made larger", f"sfumato upscale {folder} small.png --out large.png")]
+    elif isinstance(given, PictureReader):
+        use = f"sfumato {given.verb} {folder} picture.png --out {given.result}.png"
+        found += [(f"A picture made {given.result}", use)]
     elif isinstance(run.family, Generator):
         found += [
             ("A grid of 100 new samples", f"sfumato sample {folder} -n 100 --out samples.png"),

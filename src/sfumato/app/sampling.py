@@ -14,7 +14,8 @@ from sfumato.app.console import bar, console, output
 from sfumato.app.outputs import Writer, open_writer
 from sfumato.nets.conditions import TEXT
 from sfumato.runs.cascade.cascade import Cascade
-from sfumato.runs.conditions.text import TextReader
+from sfumato.runs.conditions.agreements import Listener
+from sfumato.runs.config import DiffusionConfig
 from sfumato.runs.fitting import accelerator, part
 from sfumato.runs.run import CHUNK, Run
 from sfumato.runs.sampling import Request
@@ -25,10 +26,22 @@ Part = tuple[np.ndarray, list[np.ndarray]]
 def tell_lost(run: Run | Cascade, prompts: list[str]) -> None:
     """Say what a run does not hear of prompts: words it does not know, and what is too long for it."""
     reader = run.conditions.readers.get(TEXT)
-    if isinstance(reader, TextReader):
+    if isinstance(reader, Listener):
         for prompt in dict.fromkeys(prompts):
             for lost in reader.lost(prompt):
                 console.print(f"[yellow]note:[/] of '{escape(prompt)}': {escape(lost)}")
+
+
+def tell_untold(run: Run | Cascade, request: Request) -> None:
+    """Say what a distilled run was not told: unlike its teacher, it was never trained without."""
+    if not isinstance(run, Run) or not isinstance(run.config, DiffusionConfig) or request.condition is None:
+        return
+    untold = [name for name, rows in request.condition.dropped.items() if bool(rows.any())]
+    if untold and run.config.distilled is not None:
+        console.print(
+            f"[yellow]note:[/] {run.folder} is distilled and was never trained without its conditions, and "
+            f"no {' or '.join(untold)} is asked for: ask for all, or sample {run.config.distilled.teacher}"
+        )
 
 
 def default_file(run: Run | Cascade) -> str:
@@ -38,6 +51,7 @@ def default_file(run: Run | Cascade) -> str:
 
 def sample_to(run: Run | Cascade, request: Request, path: Path) -> None:
     """Sample a request into `path`; nothing half is left if it fails."""
+    tell_untold(run, request)
     place = accelerator()
     shape = run.shape
     writer = open_writer(path, request, shape) if place.is_main_process else None

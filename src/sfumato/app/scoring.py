@@ -44,18 +44,13 @@ def score_run(
     if not run.conditions.always:
         wish.request(run, n, None, seed, **how)  # refuses what cannot be, before data is read
     dataset = read_data(source or run.config.data.source, run.config.data.reading)
-    unseen = dataset.held_out if len(dataset.held_out) else dataset.train
-    request = wish.request(run, n, None, seed, like=unseen, **how)
+    request = wish.request(run, n, None, seed, like=dataset.unseen, **how)
     judge = hire_judge(dataset)
     samples = sample_all(run, request)
     asked = request.labels if dataset.classes == run.classes else None
     scores = evaluate(torch.from_numpy(samples), asked, dataset, judge, seed=seed)
     words = followed(clip, torch.from_numpy(samples), request.prompts) if clip else []
-    kept = {
-        **provenance(run, dataset, request, wish),
-        **scores.to_dict(),
-        **({"words": dict(words)} if words else {}),
-    }
+    kept = {**provenance(run, dataset, request, wish), **scores.to_dict(), "words": dict(words)}
     text = json.dumps(kept, indent=2) + "\n"
     write_whole(run.folder / SCORES, text.encode())
     if as_json:

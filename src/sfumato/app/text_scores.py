@@ -28,7 +28,7 @@ def found_by_words(run: Run, dataset: Dataset) -> list[Row]:
 
     Nothing for a run that knows no sentences, and for data without captions.
     """
-    split = dataset.held_out if len(dataset.held_out) else dataset.train
+    split = dataset.unseen
     if not isinstance(run.family, TextEncoder) or split.captions is None:
         return []
     pictures, among = embeddings(run.encode, split), dealt(split.captions)

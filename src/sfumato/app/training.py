@@ -17,8 +17,10 @@ from sfumato.data import Dataset, load_data
 from sfumato.data.sources import names
 from sfumato.errors import ConfigError, RunError
 from sfumato.families.agreements import Autoencoder, Generator
+from sfumato.nets.conditions import PICTURE
 from sfumato.recipes import configure
 from sfumato.runs.conditions.embedding import embedding_spec
+from sfumato.runs.conditions.picture import PictureReader
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.fitting import Training, accelerator, begin_training, check_unchanged, part, refuse_taken
 from sfumato.runs.latent import latent_config
@@ -43,6 +45,7 @@ class TrainingWish:
     reading: dict[str, Any]
     latent: Path | None = None
     encoder: Path | None = None
+    text_encoder: Path | None = None
 
 
 def read_data(source: str, reading: Mapping[str, Any]) -> Dataset:
@@ -71,7 +74,9 @@ def start_run(wish: TrainingWish) -> Run | None:
     )
     latent = latent_config(autoencoder, dataset) if autoencoder else None
     told = embedding_spec(encoder, dataset) if encoder else None
-    config = configure(dataset, wish.recipe, wish.seed or 0, wish.settings, budget, latent, told)
+    config = configure(
+        dataset, wish.recipe, wish.seed or 0, wish.settings, budget, latent, told, wish.text_encoder
+    )
     return carry_out(begin_training(config, dataset, folder, budget, autoencoder, encoder))
 
 
@@ -89,9 +94,9 @@ def resume_run(wish: TrainingWish) -> Run | None:
     folder = wish.out or (default_folder(wish.source) if wish.source else None)
     if folder is None:
         raise ConfigError("say which run to resume: --out RUN.")
-    if wish.latent is not None or wish.encoder is not None:
+    if wish.latent or wish.encoder or wish.text_encoder:
         raise ConfigError(
-            "a run keeps the encoders it began with: resume it without --latent and without --encoder."
+            "a run keeps the encoders it began with: resume it without --latent, --encoder, --text-encoder."
         )
     stored = read_config(folder / CONFIG)
     wanted = wanted_config(wish, stored)
@@ -182,8 +187,9 @@ def finish(training: Training) -> Run:
 
 def next_step(run: Run) -> str:
     """Return what to type next."""
-    if run.conditions.always:
-        return f"upscale  sfumato upscale {run.folder} small.png --out large.png"
+    given = run.conditions.readers.get(PICTURE)
+    if isinstance(given, PictureReader):
+        return f"use      sfumato {given.verb} {run.folder} picture.png --out {given.result}.png"
     if isinstance(run.family, Generator):
         ending = "npz" if run.config.makes_codes else "png"
         return f"sample   sfumato sample {run.folder} -n 100 --out samples.{ending}"

@@ -41,7 +41,7 @@ def _made(run: Run, shown: Split) -> Tensor:
 
 
 def _figure(codes: Callable[[Split], Tensor], encode: Encode, dataset: Dataset, what: str) -> Figure:
-    unseen = dataset.held_out if len(dataset.held_out) else dataset.train
+    unseen = dataset.unseen
     shown, searched = some(unseen, ASKED), some(dataset.train, SEARCHED)
     drawn = found_by(codes(shown), shown, searched, encode)
     said = (

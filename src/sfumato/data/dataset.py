@@ -79,6 +79,11 @@ class Dataset:
         return self.train.shape
 
     @property
+    def unseen(self) -> Split:
+        """The examples held out, or where none are, those to learn from."""
+        return self.held_out if len(self.held_out) else self.train
+
+    @property
     def is_pictures(self) -> bool:
         """Whether the examples are pictures rather than vectors."""
         return len(self.shape) == 3

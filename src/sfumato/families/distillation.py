@@ -11,6 +11,9 @@ trained by the denoising loss on the student's samples, at twice its pace, so th
 et al. 2024b). The student's loss ½·‖x − stop(x − g)‖² has g as its gradient and ½‖g‖² as its value, which
 says how far apart both distributions still look.
 
+What is told of each example is as vague as in the teacher's training, so that a person may speak of one
+attribute of many to the student too; but no condition is ever hidden, as guidance is part of the teacher.
+
 With several steps the student is asked at each of them, on its own samples noised again, as sampling will.
 """
 
@@ -96,16 +99,24 @@ class Distillation:
 
     def student_loss(self, batch: Batch, draws: Draws) -> Tensor:
         """Return ½ of the mean square of each sample's gradient: (B,)."""
-        x = self.generate(batch.condition, draws)
-        gap = self._gap(x.detach(), batch.condition, draws)
+        told = self._told(PLAYER, batch.condition, draws)
+        x = self.generate(told, draws)
+        gap = self._gap(x.detach(), told, draws)
         return 0.5 * (x - (x - gap).detach()).square().flatten(1).mean(1)
 
     def critic_loss(self, batch: Batch, draws: Draws) -> Tensor:
         """Return the denoising loss of each of the student's samples: (B,)."""
+        told = self._told(CRITIC, batch.condition, draws)
         with torch.no_grad():
-            x = self.generate(batch.condition, draws)
+            x = self.generate(told, draws)
         t, eps = draws[f"{CRITIC}.t"], draws[f"{CRITIC}.eps"]
-        return self.objective(self.critic.denoiser, x, eps, t, batch.condition)
+        return self.objective(self.critic.denoiser, x, eps, t, told)
+
+    def _told(self, player: str, condition: Condition | None, draws: Draws) -> Condition | None:
+        """Return the condition as the teacher was trained with it: attributes left open, pictures noisy."""
+        prefix = f"{player}."
+        own = {name.removeprefix(prefix): value for name, value in draws.items() if name.startswith(prefix)}
+        return self.teacher.conditioning(condition, own)
 
     def generate(self, condition: Condition | None, draws: Draws) -> Tensor:
         """Return what the student makes of the noise at each row's own step: (B, ...)."""

@@ -5,6 +5,7 @@ A recipe is a function from what is known of the data to a configuration; `RECIP
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 from sfumato.data.dataset import Dataset
 from sfumato.errors import ConfigError, unknown
@@ -17,6 +18,7 @@ from sfumato.train.budget import Budget
 RECIPES = {
     "images": "EDM on exploding noise, guided in training, sampled by UniPC: the default for pictures",
     "upsampler": "pictures of half the size made whole again: the second stage of a cascade",
+    "colouriser": "colours for grey pictures",
     "points": "EDM for vectors, with a multilayer perceptron, sampled by Heun: the default for them",
     "ddpm": "noise prediction on linear betas, sampled step by step as in Ho et al. 2020",
     "cosine": "v prediction on the cosine schedule, sampled by DDIM",
@@ -61,19 +63,23 @@ def configure(
     budget: Budget | None = None,
     latent: LatentConfig | None = None,
     embedding: dict[str, object] | None = None,
+    text_encoder: Path | str | None = None,
 ) -> RunConfig:
     """Return the configuration of a new run on `dataset`.
 
     settings: "key=value" texts applied over the recipe; budget: how long it is to be trained, by which the
     network's size goes; latent: the encoder in whose codes the model is to live; embedding: the condition
-    that the codes are which it is told, see `runs.conditions.embedding`.
+    that the codes are which it is told, see `runs.conditions.embedding`;
+    text_encoder: the folder of what reads captions, see `runs.conditions.pretrained`.
     Raises ConfigError for an unknown recipe, key or impossible pair.
     """
-    facts = data_config(dataset, budget, latent, embedding)
+    facts = data_config(dataset, budget, latent, embedding, text_encoder)
     name = recipe or default_recipe(facts)
     made = _maker(name)(facts)
     if embedding is not None and {"family", "conditions"} & made.keys():
         raise ConfigError(f"a model of recipe '{name}' is told no embeddings: leave out the encoder.")
+    if text_encoder is not None and ("family" in made or embedding is not None):
+        raise ConfigError(f"this model of recipe '{name}' is told no features: leave out the text encoder.")
     # A family of its own brings its networks; a diffusion model's network is a piece like its others, and it
     # can be told whatever is known.
     usual = {} if "family" in made else {"network": facts.network(), "conditions": facts.conditions()}

@@ -2,12 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from sfumato.data.dataset import Dataset
 from sfumato.data.scaling import Pixels, Scaling, standardise
+from sfumato.errors import ConfigError
 from sfumato.randomness import generator
+from sfumato.runs.conditions.pretrained import pretrained_spec
 from sfumato.runs.conditions.text import learned
 from sfumato.runs.config import DataConfig, LatentConfig
 from sfumato.train.budget import Budget
@@ -132,11 +135,12 @@ def data_config(
     budget: Budget | None = None,
     latent: LatentConfig | None = None,
     embedding: dict[str, object] | None = None,
+    text_encoder: Path | str | None = None,
 ) -> Facts:
     """Measure what a configuration says of the data.
 
     budget: how long there is to train, if that is known; latent: in whose codes, which are standardised;
-    embedding: the condition that an example's code is.
+    embedding: the condition that an example's code is; text_encoder: the folder of what reads captions.
     """
     scaling: Scaling = Pixels()
     spec: dict[str, object] = {"name": "pixels"}
@@ -158,12 +162,21 @@ def data_config(
         }
     )
     seconds = budget.amount if budget is not None and budget.of == "seconds" else 0.0
-    return Facts(data, spec, seconds, latent, len(dataset.train), text_spec(dataset), embedding)
+    text = text_spec(dataset, text_encoder)
+    return Facts(data, spec, seconds, latent, len(dataset.train), text, embedding)
 
 
-def text_spec(dataset: Dataset) -> dict[str, object] | None:
-    """Return the condition that the captions of a data set are, None without any."""
+def text_spec(dataset: Dataset, encoder: Path | str | None = None) -> dict[str, object] | None:
+    """Return the condition that the captions of a data set are, None without any.
+
+    encoder: the folder of what reads them, by default a transformer that is trained with the network. Raises
+    ConfigError for an encoder without captions.
+    """
     if dataset.train.captions is None:
+        if encoder is not None:
+            raise ConfigError(f"'{dataset.source}' has no captions: leave out the text encoder.")
         return None
+    if encoder is not None:
+        return pretrained_spec(encoder, dataset.train.captions)
     tokenizer = learned(dataset.train.captions)
     return {"name": "text", "vocabulary": tokenizer.vocabulary, "length": tokenizer.length}

@@ -17,6 +17,7 @@ from sfumato.diffusion.process import corrupt
 from sfumato.diffusion.schedules import time_of_log_snr
 from sfumato.errors import ConfigError, RunError
 from sfumato.families.noisy_classifier import PLAYER, NoisyClassifier
+from sfumato.nets.embedding import LABEL
 from sfumato.nets.encoder import PictureEncoder, VectorEncoder
 from sfumato.randomness import generator
 from sfumato.runs.build import build_diffusion, seeded_weights
@@ -42,7 +43,7 @@ MOST_HELD_OUT = 1000
 def build_classifier(config: DiffusionConfig, seed: int = 0) -> NoisyClassifier:
     """Build an untrained classifier for a run; raise ConfigError for one without labels."""
     shape, classes = config.shape, len(config.data.classes)
-    if not classes:
+    if LABEL not in config.conditions or not classes:
         raise ConfigError("this run was trained without labels, so there is nothing to classify.")
     encoder = PictureEncoder if len(shape) == 3 else VectorEncoder
     with seeded_weights(seed, "classifier"):
@@ -69,7 +70,7 @@ class ClassifierTraining:
         self.device = place.device
         self.family.module.to(self.device)
         self._scaling = open_scaling(config, folder, self.device)
-        self._conditions = Conditions.open(config, folder, self.device).only(("label",))
+        self._conditions = Conditions.open(config, folder, self.device).only((LABEL,))
         settings = FitSettings(
             batch=config.training.batch,
             optimiser=AdamW(weight_decay=0.05),

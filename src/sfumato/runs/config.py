@@ -6,7 +6,7 @@ run as it was meant.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,6 +34,14 @@ PIECE_FIELDS = (
 
 Guidance = Annotated[float, Field(ge=0)] | dict[str, Annotated[float, Field(ge=0)]]
 """A weight, or one for each condition."""
+
+
+def weights(guidance: float | Mapping[str, float], between: str = " ") -> str:
+    """Return the weights of guidance in words; between: what stands between a name and its weight."""
+    if not isinstance(guidance, Mapping):
+        return f"{guidance:g}"
+    return ", ".join(f"{name}{between}{weight:g}" for name, weight in guidance.items())
+
 
 MEASURED_KEYS = ("format", "family", "recipe", "data", "latent", "distilled")
 """Keys that record what a run was made from, so setting them would only make the record wrong; a family's

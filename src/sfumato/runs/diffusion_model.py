@@ -16,20 +16,13 @@ from sfumato.nets.embedding import LABEL
 from sfumato.randomness import Noise
 from sfumato.runs.agreements import SamplingWish
 from sfumato.runs.build import build_sampling, refuse_idle_interval
-from sfumato.runs.config import DiffusionConfig, parse_config
+from sfumato.runs.config import DiffusionConfig, parse_config, weights
 from sfumato.runs.distillation import build_trainee
 from sfumato.runs.grids import with_fitted_grid
 from sfumato.train.device import for_inference
 
 LITTLE = 0.1
 """The share of signal at t = 1 up to which pure noise is close enough to start from."""
-
-
-def weights(guidance: float | Mapping[str, float]) -> str:
-    """Return the weights of guidance in words."""
-    if not isinstance(guidance, Mapping):
-        return f"{guidance:g}"
-    return ", ".join(f"{name} {weight:g}" for name, weight in guidance.items())
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sfumato.data import Dataset, load_data
 from sfumato.errors import RunError
-from sfumato.runs.conditions import text
+from sfumato.runs.conditions import pretrained, text
 from sfumato.runs.conditions.embedding import ENCODER
 from sfumato.runs.distillation import distilled_config, keep_teacher
 from sfumato.runs.fitting import Training
@@ -41,6 +41,7 @@ def begin_distillation(
     for name in (AUTOENCODER, ENCODER):
         pass_on(name, teacher.folder, folder)
     text.pass_on(teacher.folder, folder)
+    pretrained.pass_on(teacher.folder, folder)
     training = Training(config, dataset, folder, budget)
     training.begin()
     return training

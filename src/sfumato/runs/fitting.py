@@ -27,7 +27,6 @@ from sfumato.runs.agreements import SamplingWish
 from sfumato.runs.cascade.config import is_cascade
 from sfumato.runs.conditions.build import NOTHING, Conditions, Wishes
 from sfumato.runs.conditions.embedding import ENCODER
-from sfumato.runs.conditions.text import keep_tokenizer
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.kept import keep
 from sfumato.runs.latent import AUTOENCODER, as_seen, open_scaling
@@ -193,12 +192,12 @@ class Training:
         model = self.model.around({"average": averages, "raw": {name: raw[name] for name in averages}}[which])
         scaling = self.scaling
         if isinstance(model.family, Generator):
-            unseen = self.dataset.held_out if len(self.dataset.held_out) else self.dataset.train
+            unseen = self.dataset.unseen
             asked = self.conditions.only(model.obeys).asked(Wishes(like=unseen), n)
             request = Request(n, 0, asked, model.sampling(SamplingWish(self.folder)))
             (last,) = deque(walk(model, scaling, request, range(n)), maxlen=1)
             return last.state
-        unseen = self.dataset.held_out if len(self.dataset.held_out) else self.dataset.train
+        unseen = self.dataset.unseen
         if not isinstance(model.family, Autoencoder):
             return None
         batch = Examples(unseen, scaling, self.accelerator.device, self.conditions)(
@@ -258,7 +257,7 @@ def begin_training(
             keep(run, folder / name)
     if TEXT in config.conditions and accelerator().is_main_process:
         refuse_taken(folder)
-        keep_tokenizer(config.conditions[TEXT], dataset, folder)
+        build("condition", config.conditions[TEXT], {}).keep(dataset, folder)
     accelerator().wait_for_everyone()
     training = Training(config, dataset, folder, budget)
     training.begin()

@@ -1,6 +1,6 @@
 """The fitted grids of a run, kept beside its weights in RUN/grids.json.
 
-A grid belongs to one model, one sampler, one number of steps and one weight of guidance: the file is a list
+A grid belongs to one model, one sampler, one number of steps and one guidance: the file is a list
 of them, a later fit in place of an earlier one of the same. Asked to sample on the grid "fitted", a run looks
 for its own here, and where there is none, or only one of before it was trained further, says how to make it.
 """
@@ -15,11 +15,14 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 
 from sfumato.condition import Condition
+from sfumato.data import Split, load_data
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.diffusion.fitting import BUDGET, Progress, fine_ends, fit_grid, walk
 from sfumato.errors import ConfigError, RunError
 from sfumato.files import write_whole
+from sfumato.nets.embedding import LABEL
 from sfumato.randomness import SeededNoise
+from sfumato.runs.config import Guidance, weights
 from sfumato.runs.registry import Spec, complete
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ class KeptGrid(BaseModel):
     sampler: Spec
     steps: int
     at: tuple[float, ...]
-    guidance: float
+    guidance: Guidance
     trained: int
     trajectories: int
     seed: int
@@ -51,7 +54,7 @@ class KeptGrid(BaseModel):
     default_error: float
 
     @property
-    def way(self) -> tuple[Spec, int, float]:
+    def way(self) -> tuple[Spec, int, Guidance]:
         """The sampler, steps and guidance it is for."""
         return self.sampler, self.steps, self.guidance
 
@@ -87,7 +90,7 @@ def with_fitted_grid(folder: Path, sampling: Mapping[str, Any], trained: int) ->
     if sampling["grid"] not in (FITTED, {"name": FITTED}):
         return dict(sampling)
     way = complete("sampler", sampling["sampler"]), sampling["steps"], sampling["guidance"]
-    named = f"for {way[0]['name']} at {way[1]} steps and guidance {way[2]:g}"
+    named = f"for {way[0]['name']} at {way[1]} steps and guidance {weights(way[2])}"
     command = f"'sfumato fit-grid {folder} {arguments(*way)}'"
     kept = next((grid for grid in kept_grids(folder) if grid.way == way), None)
     if kept is None:
@@ -100,13 +103,13 @@ def with_fitted_grid(folder: Path, sampling: Mapping[str, Any], trained: int) ->
     return {**sampling, "grid": {"name": FITTED, "at": kept.at}}
 
 
-def arguments(sampler: Spec, steps: int, guidance: float) -> str:
+def arguments(sampler: Spec, steps: int, guidance: Guidance) -> str:
     """Return what to write on the command line for a way of sampling.
 
     A sampler whose options are not its defaults is the run's own, and is not named.
     """
     named = f"--sampler {sampler['name']} " if sampler == complete("sampler", sampler["name"]) else ""
-    return f"{named}--steps {steps} --guidance {guidance:g}"
+    return f"{named}--steps {steps} --guidance {weights(guidance, '=').replace(' ', '')}"
 
 
 def fit_run_grid(
@@ -119,14 +122,18 @@ def fit_run_grid(
 ) -> KeptGrid:
     """Fit a grid for a run, measure it on other starts, and keep it with the run.
 
-    trajectories: how many images, of the seeds from `seed` on, it is fitted on; budget: walks that the search
-    may take; options: `sampler`, `steps` and `guidance`, as for `Run.request`. Raises ConfigError for a
-    sampler that draws noise.
+    trajectories: how many images, of the seeds from `seed` on, it is fitted on, told what held-out examples
+    of the run's data are told; budget: walks that the search may take; options: `sampler`, `steps` and
+    `guidance`, as for `Run.request`. Raises ConfigError for a sampler that draws noise.
     """
     if trajectories < 2:
         raise ConfigError(f"a grid is fitted on at least 2 trajectories, not {trajectories}")
-    request = run.request(2 * trajectories, seed=seed, **_without_fitted(run, options))
-    settings, schedule = request.options, run.diffusion.family.denoiser.schedule
+    request = run.request(2 * trajectories, seed=seed, like=_like(run), **_without_fitted(run, options))
+    settings, guidance, schedule = (
+        request.options,
+        request.options.guidance,
+        run.diffusion.family.denoiser.schedule,
+    )
     denoiser = run.diffusion.family.guided(settings)
     x, condition = _starts(run, request, range(trajectories))
     fitted = fit_grid(denoiser, settings.sampler, settings.steps, x, condition, None, budget, progress)
@@ -140,7 +147,7 @@ def fit_run_grid(
         sampler=complete("sampler", options.get("sampler") or run.diffusion.config.sampling.sampler),
         steps=settings.steps,
         at=fitted.at,
-        guidance=settings.guidance,
+        guidance=dict(guidance) if isinstance(guidance, Mapping) else guidance,
         trained=run.done.steps,
         trajectories=trajectories,
         seed=seed,
@@ -149,6 +156,17 @@ def fit_run_grid(
     )
     keep(run.folder, kept)
     return kept
+
+
+def _like(run: "Run") -> Split | None:
+    """Return examples that say what to ask for, of a run that is told more than labels.
+
+    With nothing asked for, guidance would have nothing to do, and the grid would be that of another walk.
+    """
+    if not set(run.conditions.readers) - {LABEL}:
+        return None
+    dataset = load_data(run.config.data.source, **run.config.data.reading)
+    return dataset.held_out if len(dataset.held_out) else dataset.train
 
 
 def _without_fitted(run: "Run", options: Mapping[str, Any]) -> dict[str, Any]:

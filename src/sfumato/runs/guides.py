@@ -13,7 +13,9 @@ from sfumato.data.pictures import Form, colour, read_picture
 from sfumato.diffusion.guidance import AutoGuided, ClassifierGuided, Inpainted
 from sfumato.errors import ConfigError
 from sfumato.families.diffusion import Guide
+from sfumato.nets.conditions import TEXT
 from sfumato.runs.classifier import load_classifier
+from sfumato.runs.conditions.text import TextReader
 from sfumato.runs.run import Run
 
 
@@ -37,6 +39,7 @@ def weaker_guide(run: Run, weaker: Run, weight: float) -> Guide:
         ("shape", run.config.data.shape, weaker.config.data.shape),
         ("classes", run.classes, weaker.classes),
         ("scaling", run.config.scaling, weaker.config.scaling),
+        ("conditions", run.config.conditions, weaker.config.conditions),
         ("latent", run.config.latent, weaker.config.latent),
         ("schedule", run.diffusion.family.denoiser.schedule, weaker.diffusion.family.denoiser.schedule),
     ):
@@ -45,7 +48,19 @@ def weaker_guide(run: Run, weaker: Run, weight: float) -> Guide:
                 f"{weaker.folder} cannot guide {run.folder}: its {what} is {other}, not {own}. Choose a run "
                 "on the same data and schedule that is smaller or was trained for less time."
             )
+    # Both vocabularies may be of one size, which is all that a configuration says of them.
+    if _words(run) != _words(weaker):
+        raise ConfigError(
+            f"{weaker.folder} cannot guide {run.folder}: it learned other words, so each token means "
+            "something else to it. Choose a run that was trained on the same captions."
+        )
     return partial(AutoGuided, weaker=weaker.diffusion.family.denoiser, weight=weight)
+
+
+def _words(run: Run) -> str | None:
+    """Return the tokenizer of a run that reads text, None of another."""
+    reader = run.conditions.readers.get(TEXT)
+    return reader.tokenizer.to_json() if isinstance(reader, TextReader) else None
 
 
 def inpaint_guide(run: Run, picture: str | Path, mask: str | Path) -> Guide:

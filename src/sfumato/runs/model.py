@@ -40,7 +40,7 @@ def _facts(config: RunConfig) -> DataFacts:
         classes=len(config.data.classes) if LABEL in config.conditions else 0,
         bounds=data_bounds(config),
         std=config.data.std,
-        text=TextFacts(said["vocabulary"], said["length"]) if said else None,
+        text=TextFacts(said["vocabulary"], said["length"]) if said and "vocabulary" in said else None,
     )
 
 

@@ -33,7 +33,7 @@ from sfumato.families.autoencoders import autoencoder, vq_vae
 from sfumato.families.contrasting import clip, contrastive
 from sfumato.families.hierarchies import hierarchical, ladder
 from sfumato.families.variational import vae
-from sfumato.runs.conditions import attributes, embedding, label, picture, text
+from sfumato.runs.conditions import attributes, embedding, label, picture, pretrained, text
 from sfumato.runs.networks import MLPShape, UNetShape
 from sfumato.train.muon import Muon
 from sfumato.train.optimiser import AdamW
@@ -60,8 +60,10 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
     "condition": {
         "label": label.LabelCondition,
         "text": text.TextCondition,
+        "pretrained-text": pretrained.PretrainedTextCondition,
         "attributes": attributes.AttributesCondition,
         "picture": picture.PictureCondition,
+        "grey": picture.GreyCondition,
         "embedding": embedding.EmbeddingCondition,
     },
     "scaling": {"pixels": Pixels, "standardise": Standardise},

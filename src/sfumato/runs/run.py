@@ -10,6 +10,7 @@ RUN/report.html             the page about it
 RUN/autoencoder.safetensors in whose codes it lives, where it does (`runs.latent`)
 RUN/encoder.safetensors     whose codes it is told, where it is (`runs.conditions.embedding`)
 RUN/tokenizer.json          the words that it knows, where it is told captions
+RUN/text_encoder/           what reads them instead, where one of others does (`runs.conditions.pretrained`)
 RUN/teacher.safetensors     whom it was distilled from, where it was (`runs.distillation`)
 RUN/classifier.safetensors  a classifier of noisy examples, where one was trained (`runs.classifier`)
 """
@@ -166,6 +167,9 @@ class Run:
         sampling = self.model.sampling(SamplingWish(self.folder, self.done.steps, guides, known, chosen))
         given = {LABEL: labels, TEXT: prompts, ATTRIBUTES: attributes, **(conditions or {})}
         asked = {name: values for name, values in given.items() if values is not None and len(values)}
+        reader = self.conditions.readers.get(TEXT)
+        if isinstance(reader, TextReader):
+            reader.require_heard([*(prompts or ()), *(negative or ())])
         wishes = Wishes(asked, {TEXT: negative} if negative else {}, like)
         condition = self.conditions.asked(wishes, n)
         said, away = self.conditions.said(wishes, n), cycled(wishes.away, n)
@@ -214,6 +218,7 @@ class Run:
 
         Raises ConfigError for a model that has none, and for a sentence of which it knows no word.
         """
+        self.sentences.require_heard(prompts)
         rows = self.sentences.asked(prompts, len(prompts))
         if rows is None:
             raise ConfigError("there is no sentence to encode: give at least one.")

@@ -81,10 +81,14 @@ class PretrainedText:
 
     def cut(self, text: str) -> str:
         """Return the part of a sentence for which a row has no room, "" where it has for all."""
-        if len(self._tokens(text)["input_ids"]) <= self.length:
+        if self.count(text) <= self.length:
             return ""
         kept = self._cut_tokens(text, return_offsets_mapping=True)
         return text[max(end for _, end in kept["offset_mapping"]) :].strip()
+
+    def count(self, text: str) -> int:
+        """Return how many tokens a sentence has, its begin and end included."""
+        return len(self._tokens(text)["input_ids"])
 
     def _tokens(self, texts: str | list[str], **how: Any) -> Any:
         return self.tokenizer(texts, verbose=False, **how)

@@ -10,6 +10,7 @@ import typer
 
 from sfumato import __version__
 from sfumato.app.cli.classifier import classifier
+from sfumato.app.cli.colourise import colourise
 from sfumato.app.cli.data import data
 from sfumato.app.cli.decode import decode
 from sfumato.app.cli.demo import demo
@@ -38,7 +39,7 @@ app = typer.Typer(
 )
 VERBS = (
     *(demo, train, sample, distill, classifier, fit_grid, evaluate, likelihood),
-    *(inpaint, upscale, vary),
+    *(inpaint, upscale, colourise, vary),
     *(encode, decode, reconstruct, interpolate),
     *(data, filters, recipes, verify),
 )

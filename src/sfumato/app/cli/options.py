@@ -114,3 +114,10 @@ Encoder = Annotated[
         metavar="RUN", help="Tell the model the codes of this encoder's run, such as one of --recipe clip."
     ),
 ]
+TextEncoder = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Read captions by this T5, BERT or CLIP, in the hub's format (pip install 'sfumato\\[text]').",
+    ),
+]

@@ -5,9 +5,22 @@ from typing import Annotated
 
 import typer
 
-from sfumato.app.cli.options import Background, Binarise, Channels, Encoder, HeldOut, Latent, Size
+from sfumato.app.cli.options import (
+    Background,
+    Binarise,
+    Channels,
+    Encoder,
+    HeldOut,
+    Latent,
+    Size,
+    TextEncoder,
+)
 
 DEFAULT_BUDGET = "5m"
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, such as training.batch=64."),
+]
 
 
 def train(
@@ -26,10 +39,7 @@ def train(
             help="images, ddpm, flow, …: 'sfumato recipes' lists them \\[default: what suits the data]."
         ),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, such as training.batch=64."),
-    ] = None,
+    settings: Settings = None,
     budget: Annotated[
         str | None,
         typer.Option(help=f"90s, 5m, 2h, 20000steps or 3000000images \\[default: {DEFAULT_BUDGET}]."),
@@ -40,6 +50,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
     latent: Latent = None,
     encoder: Encoder = None,
+    text_encoder: TextEncoder = None,
     size: Size = None,
     channels: Channels = None,
     background: Background = None,
@@ -57,5 +68,6 @@ def train(
 
     form = {"size": size, "channels": channels, "background": background, "binarise": binarise}
     reading = {**form, "held_out": held_out}
-    wish = TrainingWish(source, out, recipe, tuple(settings or ()), budget, seed, reading, latent, encoder)
+    encoders = (latent, encoder, text_encoder)
+    wish = TrainingWish(source, out, recipe, tuple(settings or ()), budget, seed, reading, *encoders)
     train_as_wished(wish, resume)

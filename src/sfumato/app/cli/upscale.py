@@ -19,8 +19,9 @@ def upscale(
 
     Example: [bold]sfumato upscale runs/scenes small.png --prompt "a red circle" --out large.png[/]
     """
-    from sfumato.app.upscaling import upscale_to
+    from sfumato.app.completing import complete_to
     from sfumato.runs.fitting import accelerator
     from sfumato.runs.opening import open_folder
 
-    upscale_to(open_folder(run, accelerator().device), pictures, prompt, seed, out or run / "upscaled.png")
+    opened = open_folder(run, accelerator().device)
+    complete_to(opened, "upscale", pictures, prompt, seed, out or run / "upscaled.png")

@@ -8,7 +8,7 @@ is told.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -36,6 +36,15 @@ class Reader(Protocol):
 
     def nothing(self, n: int) -> Tensor:
         """Return values of `n` samples that stand where nothing was asked, and are hidden: (n, ...)."""
+        ...
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """A reader of sentences, which says what it does not hear."""
+
+    def lost(self, text: str) -> list[str]:
+        """Return what the model does not hear of a prompt, a sentence each."""
         ...
 
 

@@ -15,6 +15,7 @@ from sfumato.families.conditioning import Conditioning
 from sfumato.nets.conditions import ATTRIBUTES, PICTURE, TEXT, Kinds
 from sfumato.nets.embedding import LABEL
 from sfumato.runs.conditions.agreements import ConditionPiece, Lookup, Reader
+from sfumato.runs.conditions.label import LabelReader
 from sfumato.runs.config import DiffusionConfig, RunConfig
 from sfumato.runs.registry import build
 
@@ -110,10 +111,15 @@ class Conditions:
         return Condition(told, hidden, instead, self.always) if told else None
 
     def said(self, wishes: Wishes, n: int) -> dict[str, tuple[Any, ...]]:
-        """Return what is asked for in words, image by image: what was said, and captions of examples."""
+        """Return what is asked for, image by image, in words: what was said, captions, names of classes."""
         like, said = wishes.like, dict(wishes.wanted)
         if like is not None and like.captions and TEXT in self.readers:
             said.setdefault(TEXT, like.captions)
+        reader = self.readers.get(LABEL)
+        if isinstance(reader, LabelReader) and LABEL not in said:
+            places = self._asked_of(LABEL, wishes, n)
+            if places is not None:
+                said[LABEL] = [reader.classes[place] for place in places.tolist()]
         return cycled(said, n)
 
     def _speaks_of_more(self, wishes: Wishes) -> bool:

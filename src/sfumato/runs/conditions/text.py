@@ -6,7 +6,7 @@ RUN/tokenizer.json   the words or pieces of words that the run knows
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -48,27 +48,26 @@ class TextCondition:
         """Return the reader with the run's tokenizer."""
         return TextReader(open_tokenizer(folder))
 
+    def keep(self, dataset: Dataset, folder: Path) -> None:
+        """Write the tokenizer of the data's captions into the folder of a run.
+
+        Raises DataError for data without captions, ConfigError where the configuration speaks of another one.
+        """
+        if dataset.train.captions is None:
+            raise DataError(f"'{dataset.source}' has no captions, and this model is told them.")
+        tokenizer = replace(learned(dataset.train.captions), length=self.length)
+        if tokenizer.vocabulary != self.vocabulary:
+            raise ConfigError(
+                f"conditions.text.vocabulary is measured, {tokenizer.vocabulary} for these captions, and "
+                f"cannot be set to {self.vocabulary}: leave it out."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / TOKENIZER, tokenizer.to_json().encode())
+
 
 def learned(captions: Sequence[str]) -> Tokenizer:
     """Return the tokenizer of captions: the same for the same captions."""
     return usual(captions).learn(captions)
-
-
-def keep_tokenizer(spec: dict[str, Any], dataset: Dataset, folder: Path) -> None:
-    """Write the tokenizer of the data's captions into the folder of a run.
-
-    Raises DataError for data without captions, ConfigError where the configuration speaks of another one.
-    """
-    if dataset.train.captions is None:
-        raise DataError(f"'{dataset.source}' has no captions, and this model is told them.")
-    tokenizer = replace(learned(dataset.train.captions), length=spec["length"])
-    if tokenizer.vocabulary != spec["vocabulary"]:
-        raise ConfigError(
-            f"conditions.text.vocabulary is measured, {tokenizer.vocabulary} for these captions, and cannot "
-            f"be set to {spec['vocabulary']}: leave it out."
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / TOKENIZER, tokenizer.to_json().encode())
 
 
 def pass_on(folder: Path, other: Path) -> None:
@@ -103,19 +102,19 @@ class TextReader:
         return lambda places, examples: rows[places]
 
     def asked(self, values: Sequence[Any] | None, n: int) -> Tensor | None:
-        """Return rows of prompts: (n, L); without any, nothing is asked.
-
-        Raises ConfigError for a prompt of which no word is known.
-        """
+        """Return rows of prompts: (n, L); without any, nothing is asked."""
         if not values:
             return None
-        for text in values:
-            if not self.tokenizer.hears(str(text)):
+        return Cycled(self.tokenizer.encode([str(text) for text in values])).to(n)
+
+    def require_heard(self, texts: Sequence[str]) -> None:
+        """Raise ConfigError for a text of which no word is known, should a person ask for it."""
+        for text in texts:
+            if not self.tokenizer.hears(text):
                 raise ConfigError(
                     f"this model knows no word of '{text}': use words of its captions, which "
                     f"{TOKENIZER} of the run lists."
                 )
-        return Cycled(self.tokenizer.encode([str(text) for text in values])).to(n)
 
     def nothing(self, n: int) -> Tensor:
         """Return rows of padding."""
@@ -123,6 +122,23 @@ class TextReader:
 
     def lost(self, text: str) -> list[str]:
         """Return what the model does not hear of a prompt, a sentence each."""
-        unknown, cut = self.tokenizer.unknown(text), self.tokenizer.cut(text)
-        said = [f"it does not know {', '.join(map(repr, unknown))}"] if unknown else []
-        return said + ([f"it takes no more than the words before '{cut}'"] if cut else [])
+        return unheard(self.tokenizer, text)
+
+
+class Hearing(Protocol):
+    """What takes some of a sentence: a tokenizer, or an encoder that has one."""
+
+    def unknown(self, text: str) -> tuple[str, ...]:
+        """Return the parts of a sentence that it has no token for."""
+        ...
+
+    def cut(self, text: str) -> str:
+        """Return the part of a sentence for which it has no room."""
+        ...
+
+
+def unheard(ears: Hearing, text: str) -> list[str]:
+    """Return what is not heard of a sentence, a sentence each."""
+    unknown, cut = ears.unknown(text), ears.cut(text)
+    said = [f"it does not know {', '.join(map(repr, unknown))}"] if unknown else []
+    return said + ([f"it takes no more than the words before '{cut}'"] if cut else [])
