@@ -232,7 +232,9 @@ def test_a_new_budget_is_kept_and_other_data_is_not_taken(
     folder = tmp_path / "longer"
     shutil.copytree(cascade.folder, folder)
     longer = replace(again(cascade, budget="30steps"), out=folder)
-    other = captioned_folder(tmp_path, count=20, size=32)
+    other = tmp_path / "other"
+    other.mkdir()
+    captioned_folder(other, count=20, size=32)
     with pytest.raises(RunError, match="is not what"):
         train_as_wished(replace(longer, source=str(other)), resume=True)
     train_as_wished(longer, resume=True)
