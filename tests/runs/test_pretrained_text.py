@@ -126,6 +126,13 @@ def test_a_resumed_training_is_the_uninterrupted_one_bit_by_bit(
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
 
 
+def test_whoever_is_distilled_from_it_reads_alike(run: Run, tmp_path: Path) -> None:
+    student = sfumato.distill(run, tmp_path / "student", budget="1steps", settings=("training.batch=8",))
+    words = (reader_of(each).asked(PROMPTS, 2) for each in (run, student))
+    assert torch.equal(*words)
+    assert student.sample(2, prompts=PROMPTS).shape == (2, *run.shape)
+
+
 def test_wrong_use_says_so(data: Dataset, encoder: Path, run: Run, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is no folder"):
         configure(data, text_encoder=tmp_path / "nowhere")

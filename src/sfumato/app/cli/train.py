@@ -68,6 +68,5 @@ def train(
 
     form = {"size": size, "channels": channels, "background": background, "binarise": binarise}
     reading = {**form, "held_out": held_out}
-    encoders = (latent, encoder, text_encoder)
-    wish = TrainingWish(source, out, recipe, tuple(settings or ()), budget, seed, reading, *encoders)
-    train_as_wished(wish, resume)
+    said = (source, out, recipe, tuple(settings or ()), budget, seed, reading, latent, encoder, text_encoder)
+    train_as_wished(TrainingWish(*said), resume)

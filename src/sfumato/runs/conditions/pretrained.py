@@ -73,9 +73,8 @@ class PretrainedTextCondition:
         found = PretrainedText.open(self.folder, self.length)
         if (found.length, found.width) != (self.length, self.width):
             raise ConfigError(
-                f"'{self.folder}' reads at most {found.length} tokens into features of {found.width} "
-                f"numbers, not {self.length} into {self.width}: set conditions.text.length no larger, and no "
-                "width."
+                f"'{self.folder}' reads at most {found.length} tokens into {found.width} numbers each, "
+                f"not {self.length} into {self.width}: set conditions.text.length no larger, and no width."
             )
         copy_encoder(Path(self.folder), folder / TEXT_ENCODER)
 
