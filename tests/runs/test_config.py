@@ -51,6 +51,7 @@ def test_every_piece_has_a_complete_spec_or_names_what_it_needs(kind: str, name:
     needed["label"] = {"classes": ["cat", "dog"]}
     needed["attributes"] = {"names": ["tall", "red"]}
     needed["embedding"] = {"width": 8}
+    needed["pretrained-text"] = {"length": 8, "width": 4, "folder": "elsewhere"}
     needed["grey"] = {"shape": [1, 8, 8]}
     needed["picture"] = {"shape": [1, 8, 8]}
     needed["text"] = {"vocabulary": 40}

@@ -24,7 +24,14 @@ from sfumato.diffusion.grids import (
     TrailingGrid,
     UniformGrid,
 )
-from sfumato.diffusion.guidance import AutoGuided, ClassifierFree, ClassifierGuided, GuidedByEach, Inpainted, Measured
+from sfumato.diffusion.guidance import (
+    AutoGuided,
+    ClassifierFree,
+    ClassifierGuided,
+    GuidedByEach,
+    Inpainted,
+    Measured,
+)
 from sfumato.diffusion.prediction import EDM, Data, Noise, Prediction, Previous, Score, V, Velocity
 from sfumato.diffusion.samplers import (
     AdamsBashforth,
