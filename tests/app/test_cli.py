@@ -292,7 +292,7 @@ def test_black_and_white_is_read_alike_by_all_verbs(tmp_path: Path, monkeypatch,
     capsys.readouterr()
     assert call("evaluate", folder, "-n", "100") == 0
     # Only a run's own data lets scores into its report.
-    assert "report.html" in " ".join(capsys.readouterr().err.split())
+    assert "report.html" in "".join(capsys.readouterr().err.split())
     assert call("reconstruct", folder, "--out", tmp_path / "pairs.png") == 0
     assert "only grey pictures" in refused(capsys, "train", "moons", "--binarise", "--out", tmp_path / "x")
 
