@@ -139,9 +139,9 @@ def test_a_grid_is_fitted_on_the_walk_that_words_guide(run: Run) -> None:
     free, guided, named = (
         fit_run_grid(run, 2, 0, None, 3, **wish, guidance=weight) for weight in (1.0, 30.0, weighed)
     )
-    # After 30 steps words say little, so the weight is large; the last bits of estimates are 1e-6 of them.
-    assert abs(guided.default_error - free.default_error) > 1e-3 * free.default_error
-    assert guided.default_error == pytest.approx(named.default_error, rel=1e-4)
+    # After 30 steps words say little, so the weight is large, and bf16's rounding times it is under 0.1 %.
+    assert abs(guided.default_error - free.default_error) > 0.02 * free.default_error
+    assert guided.default_error == pytest.approx(named.default_error, rel=0.01)
     assert kept_grids(run.folder) == [free, guided, named]
     assert run.request(1, **wish, guidance=weighed, grid="fitted").options.grid == FittedGrid(named.at)
     command = r"--steps 4 --guidance text=30' fits one"
