@@ -29,9 +29,11 @@ def word_panels(run: Run, dataset: Dataset) -> list[Figure]:
     if dataset.train.captions is None or not dataset.is_pictures:
         return []
     if isinstance(run.family, TextEncoder):
-        return [_figure(partial(captions_read, run), run.encode, dataset, "its code")]
+        return [_figure(partial(captions_read, run), run.encode, dataset, "the code of the caption")]
     if run.config.makes_codes and TEXT in run.conditions.readers:
-        return [_figure(partial(_made, run), encoder_of(run).encode, dataset, "the embedding made of it")]
+        return [
+            _figure(partial(_made, run), encoder_of(run).encode, dataset, "the embedding made of the caption")
+        ]
     return []
 
 
@@ -46,7 +48,7 @@ def _figure(codes: Callable[[Split], Tensor], encode: Encode, dataset: Dataset, 
     drawn = found_by(codes(shown), shown, searched, encode)
     said = (
         f"On the left, examples that were held out, with their captions; right of each, of {len(searched):,} "
-        f"training examples, those nearest to {what}: the caption alone is asked, never its picture."
+        f"training examples, those nearest to {what}, which alone is asked."
     )
     return Figure("words", "Found by words", drawn, said)
 
