@@ -44,7 +44,7 @@ def test_every_weight_has_one_optimiser_and_tables_and_biases_have_adamw() -> No
     table = network.told.readers["label"].embed.weight
     assert id(table) not in chosen  # its rows are no directions of a map
     assert id(network.head.weight) not in chosen  # one output channel
-    assert id(network.middle.conv_in.weight) in chosen
+    assert id(network.middle.block.conv_in.weight) in chosen
     assert not any(p.ndim == 1 for p in momentum.param_groups[0]["params"])
 
 
