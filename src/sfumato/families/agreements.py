@@ -88,6 +88,23 @@ class TextFacts:
 
 
 @dataclass(frozen=True)
+class TokenFacts:
+    """What is to be known of pictures that are maps of tokens.
+
+    vocabulary: how many different tokens there are; maps: (h, w) of each map, the coarsest first. The tokens
+    of a picture stand map after map, each of them in raster order.
+    """
+
+    vocabulary: int
+    maps: tuple[tuple[int, int], ...]
+
+    @property
+    def count(self) -> int:
+        """How many tokens a picture has."""
+        return sum(height * width for height, width in self.maps)
+
+
+@dataclass(frozen=True)
 class DataFacts:
     """What a family must know of its data to be built.
 
@@ -177,6 +194,28 @@ class Autoencoder(Encoder, Protocol):
 
     def decode(self, z: Tensor, condition: Condition | None) -> Tensor:
         """Return what codes z: (B, *latent) stand for: (B, ...), of a distribution its mean."""
+        ...
+
+
+UNKNOWN = -1
+"""What stands for a token that is not known yet."""
+
+
+@runtime_checkable
+class PictureTokenizer(Autoencoder, Protocol):
+    """An autoencoder whose codes can be written as whole numbers, one to each place of its maps."""
+
+    @property
+    def writing(self) -> TokenFacts:
+        """The tokens and their maps."""
+        ...
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """Return the tokens of x: (B, C, H, W) as int64 (B, L)."""
+        ...
+
+    def decode_tokens(self, tokens: Tensor) -> Tensor:
+        """Return what tokens (B, L), some of which may be `UNKNOWN`, stand for: (B, C, H, W)."""
         ...
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sfumato.condition import Condition
 from sfumato.errors import ConfigError
-from sfumato.families.agreements import Batch, DataFacts, Draws, Player
+from sfumato.families.agreements import UNKNOWN, Batch, DataFacts, Draws, Player, TokenFacts
 from sfumato.families.variational.likelihoods import Likelihood, likelihood_for
 from sfumato.nets.folded import FoldedReader, FoldedWriter, grid_of
 from sfumato.nets.quantiser import Quantiser, perplexity
@@ -83,7 +83,7 @@ class VectorQuantised:
 
     module: QuantisedCodec
     likelihood: Likelihood
-    latent_shape: tuple[int, ...]
+    latent_shape: tuple[int, int, int]
 
     def players(self) -> tuple[Player, ...]:
         """Return the one player, whose dead codes are revived after it has moved."""
@@ -144,5 +144,22 @@ class VectorQuantised:
         return self.decode_codes(self.module.quantiser.nearest(z))
 
     def decode_codes(self, numbers: Tensor) -> Tensor:
-        """Return the likelihood's mean for codes by their numbers: int64 (B, h, w), as (B, C, H, W)."""
-        return self.likelihood.mean(self.module.decoder(self.module.quantiser.lookup(numbers)))
+        """Return the likelihood's mean for codes by their numbers: int64 (B, h, w), as (B, C, H, W).
+
+        Where one is `UNKNOWN` nothing is said, which the decoder hears as zeros.
+        """
+        known = self.module.quantiser.lookup(numbers.clamp(min=0)) * (numbers != UNKNOWN)[:, None]
+        return self.likelihood.mean(self.module.decoder(known))
+
+    @property
+    def writing(self) -> TokenFacts:
+        """One map of codes."""
+        return TokenFacts(self._size, (self.latent_shape[1:],))
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """Return the numbers of the codes of x in raster order: int64 (B, h·w)."""
+        return self.codes(x).flatten(1)
+
+    def decode_tokens(self, tokens: Tensor) -> Tensor:
+        """Return the likelihood's mean for numbers (B, h·w): (B, C, H, W)."""
+        return self.decode_codes(tokens.unflatten(1, self.latent_shape[1:]))
