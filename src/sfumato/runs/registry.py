@@ -30,6 +30,7 @@ from sfumato.diffusion import (
 from sfumato.errors import ConfigError, unknown
 from sfumato.families.adversarial import gan
 from sfumato.families.autoencoders import autoencoder, vq_vae
+from sfumato.families.autoregressive import next_pixel, next_token
 from sfumato.families.contrasting import clip, contrastive
 from sfumato.families.hierarchies import hierarchical, ladder
 from sfumato.families.variational import vae
@@ -56,6 +57,10 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "gan": gan.GAN,
         "contrastive": contrastive.Contrastive,
         "clip": clip.CLIP,
+        "next-pixel": next_pixel.NextPixel,
+        "pixel-cnn": next_pixel.NextPixelByConvolution,
+        "token-transformer": next_token.NextToken,
+        "scale-transformer": next_token.NextScale,
     },
     "condition": {
         "label": label.LabelCondition,
