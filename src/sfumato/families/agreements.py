@@ -199,6 +199,22 @@ class Choosing(Generator, Protocol):
         """Return how is sampled, ready for JSON."""
         ...
 
+    def way(self) -> str:
+        """Return how it is usually sampled, in a few words."""
+        ...
+
+
+@runtime_checkable
+class Completing(Protocol):
+    """A generator that can be told a part of what it is to make."""
+
+    def known(self, x: Tensor, mask: Tensor) -> Any:
+        """Return what `options` takes, so that samples are x: (1, ...) where a mask of pixels is true.
+
+        mask: bool (1, H, W), of the pictures.
+        """
+        ...
+
 
 @runtime_checkable
 class Exact(Protocol):

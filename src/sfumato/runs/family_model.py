@@ -24,6 +24,7 @@ from sfumato.nets.embedding import LABEL
 from sfumato.randomness import Noise
 from sfumato.runs.agreements import SamplingWish, device_of
 from sfumato.runs.config import FamilyConfig
+from sfumato.runs.inpainting import KeptPart
 from sfumato.train.device import autocast
 
 
@@ -64,7 +65,8 @@ class FamilyModel:
         if not isinstance(self.family, Generator):
             raise ConfigError(self._no_generator(wish.folder))
         if isinstance(self.family, Choosing) and not wish.guides:
-            return self.family.options(wish.options or {}, next(iter(wish.known), None))
+            kept = next((part.known for part in wish.known if isinstance(part, KeptPart)), None)
+            return self.family.options(wish.options or {}, kept)
         asked = [name.replace("_", "-") for name in wish.options or {}]
         asked += ["guides"] if wish.guides or wish.known else []
         if asked:
@@ -110,8 +112,8 @@ class FamilyModel:
         return self.family.told(options) if isinstance(self.family, Choosing) else {}
 
     def way(self) -> str:
-        """There is one way."""
-        return ""
+        """Return what the family says of its usual options, nothing where there is one way."""
+        return self.family.way() if isinstance(self.family, Choosing) else ""
 
     def refuse_idle(self) -> None:
         """Every option of a family has its effect."""

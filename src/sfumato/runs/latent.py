@@ -108,14 +108,27 @@ def latent_config(encoder: "Run", dataset: Dataset) -> LatentConfig:
     some = torch.randperm(len(dataset.train), generator=generator(0, "measure codes"))[:MEASURED_ON]
     z = torch.from_numpy(encoder.encode(dataset.train.batch(some)[0])).double()
     flat = z.transpose(0, 1).flatten(1)
-    writing = encoder.family.writing if isinstance(encoder.family, PictureTokenizer) else None
+    # A channel that is never used keeps its scale.
+    spread = flat.mean(1).tolist(), flat.std(1).clamp(min=1e-3).tolist()
+    return _latent(encoder.family, str(encoder.folder), tuple(z.shape[1:]), *spread)
+
+
+def sketched(family: object, width: int) -> LatentConfig:
+    """Return what stands for the codes of a family that is still to be trained; width: of a vector."""
+    shape = tuple(family.latent_shape) if isinstance(family, Autoencoder) else (width,)
+    return _latent(family, "", shape, [0.0] * shape[0], [1.0] * shape[0])
+
+
+def _latent(
+    family: object, run: str, shape: tuple[int, ...], mean: list[float], std: list[float]
+) -> LatentConfig:
+    writing = family.writing if isinstance(family, PictureTokenizer) else None
     return LatentConfig(
-        run=str(encoder.folder),
-        shape=tuple(z.shape[1:]),
-        mean=tuple(flat.mean(1).tolist()),
-        # A channel that is never used keeps its scale.
-        std=tuple(flat.std(1).clamp(min=1e-3).tolist()),
-        decodes=isinstance(encoder.family, Autoencoder),
+        run=run,
+        shape=shape,
+        mean=tuple(mean),
+        std=tuple(std),
+        decodes=isinstance(family, Autoencoder),
         vocabulary=writing.vocabulary if writing else 0,
         maps=writing.maps if writing else (),
     )

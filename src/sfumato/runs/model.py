@@ -9,6 +9,7 @@ from sfumato.families.agreements import (
     Autoencoder,
     DataFacts,
     Encoder,
+    Exact,
     PictureTokenizer,
     TextEncoder,
     TextFacts,
@@ -91,6 +92,17 @@ def from_tokens(model: Model, written: Tensor) -> Tensor:
     with model.running():
         seen: Tensor = model.family.decode_tokens(written)
         return seen.float()
+
+
+def log_prob(model: Model, x: Tensor, condition: Condition | None) -> Tensor:
+    """Return log p of x: (B, ...) in nats, in full precision: (B,).
+
+    Raises ConfigError for a model that does not know it.
+    """
+    if not isinstance(model, FamilyModel) or not isinstance(model.family, Exact):
+        raise ConfigError(f"this is {model.called}, which has no exact likelihood.")
+    with torch.inference_mode():
+        return model.family.log_prob(x, condition)
 
 
 def decoded(model: Model, z: Tensor, condition: Condition | None) -> Tensor:

@@ -30,19 +30,20 @@ PLAYER = "network"
 OFF = 1.0
 
 
-@dataclass(frozen=True)
-class Known:
-    """Tokens that are not to be made up: tokens: int64 (L,), `UNKNOWN` where one is."""
-
-    tokens: Tensor
+MOSTLY = 0.5
+"""A token is known where at least this share of its place is."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to sample: how tokens are chosen, what is known of them, and in how many steps it is shown."""
+    """How to sample.
+
+    choice: how tokens are chosen; known: those that are not to be made up, int64 (L,), `UNKNOWN` where one
+    is; steps: in how many steps it is shown.
+    """
 
     choice: Choice
-    known: Known | None
+    known: Tensor | None
     steps: int
 
     @property
@@ -103,7 +104,7 @@ class Autoregressive:
         bits = -self.log_prob(batch.examples, batch.condition).mean() / math.log(2)
         return {self.letters.unit: float(bits) / sum(self.order.sizes)}
 
-    def options(self, given: Mapping[str, Any], known: Known | None = None) -> Options:
+    def options(self, given: Mapping[str, Any], known: Tensor | None = None) -> Options:
         """Return how to sample: as usual, but for what is given; raise ConfigError for what cannot be."""
         unknown_options = sorted(given.keys() - {"temperature", "top_k", "top_p", "guidance"})
         if unknown_options:
@@ -118,9 +119,21 @@ class Autoregressive:
             raise ConfigError("this model is told nothing, so there is nothing to guide: leave guidance out.")
         return Options(replace(self.choice, **given), known, len(self.order.pauses))
 
+    def known(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return the tokens of x: (1, …) whose places a mask, bool (1, H, W), mostly covers: (L,)."""
+        covered = self.order.covered(mask).to(x.device) >= MOSTLY
+        return self.letters.read(x)[0].where(covered, UNKNOWN)
+
     def told(self, options: Options) -> dict[str, Any]:
         """Return how is sampled, ready for JSON."""
         return asdict(options.choice)
+
+    def way(self) -> str:
+        """Return in what its usual choice differs from the model's own probabilities."""
+        usual, own = asdict(self.choice), asdict(Choice())
+        return ", ".join(
+            f"{name.replace('_', '-')} {usual[name]:g}" for name in own if usual[name] != own[name]
+        )
 
     def frames(
         self, shape: tuple[int, ...], noise: Noise, condition: Condition | None, options: Options
@@ -160,7 +173,7 @@ class Autoregressive:
         return guided
 
 
-def _kept(new: Tensor, known: Known, places: slice) -> Tensor:
-    """Return new tokens (B, n), but those that are known already."""
-    before = known.tokens[places].to(new.device)
+def _kept(new: Tensor, known: Tensor, places: slice) -> Tensor:
+    """Return new tokens (B, n), but those that are known already, (L,)."""
+    before = known[places].to(new.device)
     return torch.where(before == UNKNOWN, new, before)

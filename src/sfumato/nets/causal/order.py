@@ -60,6 +60,10 @@ class Order(Protocol):
         """
         ...
 
+    def covered(self, mask: Tensor) -> Tensor:
+        """Return the share of each place's area that a mask of the picture, (1, H, W), covers: (L,)."""
+        ...
+
 
 def spans(order: Order) -> list[slice]:
     """Return the places of each group."""
@@ -143,6 +147,11 @@ class Raster:
         ]
         return torch.stack(seen).sum(0)
 
+    def covered(self, mask: Tensor) -> Tensor:
+        """Return the mask in the size of the places, all channels of one alike."""
+        share = F.adaptive_avg_pool2d(mask.float(), (self.rows, self.columns))
+        return share.flatten().repeat_interleave(self.channels)
+
 
 @dataclass(frozen=True)
 class Scales:
@@ -204,6 +213,10 @@ class Scales:
         shares = self._shares[:, places].to(tables)
         seen = [share @ embedded(tokens, table) for share, table in zip(shares, tables, strict=True)]
         return torch.stack(seen).sum(0)
+
+    def covered(self, mask: Tensor) -> Tensor:
+        """Return the mask in the size of each map."""
+        return torch.cat([F.adaptive_avg_pool2d(mask.float(), size).flatten() for size in self.maps])
 
 
 def _resized(of: tuple[int, int], through: tuple[int, int], to: tuple[int, int]) -> Tensor:

@@ -18,7 +18,6 @@ from torch.nn import functional as F
 
 from sfumato.diffusion.later import later
 from sfumato.errors import ConfigError
-from sfumato.families.diffusion import Guide
 from sfumato.runs.cascade.config import read_cascade
 from sfumato.runs.conditions.build import Conditions, Wishes
 from sfumato.runs.config import RunConfig
@@ -110,7 +109,7 @@ class Cascade:
         n: int,
         labels: Sequence[str | int] | None = None,
         seed: int = 0,
-        known: Sequence[Sequence[Guide]] = (),
+        known: Sequence[Sequence[Any]] = (),
         **options: Any,
     ) -> Request:
         """Describe what to sample; arguments as for `Run.request`.
