@@ -57,7 +57,9 @@ class Autoregressive:
     """A causal network, the order of its tokens, and what they are.
 
     module: (tokens, condition) -> logits; letters: between examples and tokens; order: of the tokens;
-    conditioning: what training hides of conditions; choice: how tokens are chosen unless one says otherwise.
+    conditioning: what training hides of conditions; choice: how tokens are chosen unless one says otherwise;
+    width: numbers of a place in the network, dropout: the share of them that is left out in training, the
+    same at all places of an example (Gal & Ghahramani 2016); blind: the share of tokens that is not shown.
     """
 
     module: CausalNetwork
@@ -65,6 +67,9 @@ class Autoregressive:
     order: Order
     conditioning: Conditioning
     choice: Choice
+    width: int
+    dropout: float = 0.0
+    blind: float = 0.0
 
     @property
     def obeys(self) -> tuple[str, ...]:
@@ -76,8 +81,14 @@ class Autoregressive:
         return (Player(PLAYER, cast(torch.nn.Module, self.module), self.loss),)
 
     def draw(self, rows: int, shape: tuple[int, ...], generator: torch.Generator) -> Draws:
-        """Draw whose conditions are hidden."""
-        return self.conditioning.draw(rows, generator)
+        """Draw whose conditions are hidden, what is dropped of each layer, and which tokens are not shown."""
+        draws = dict(self.conditioning.draw(rows, generator))
+        if self.dropout:
+            drawn = torch.rand(rows, len(self.module.layers), self.width, generator=generator)
+            draws["masks"] = (drawn >= self.dropout) / (1 - self.dropout)
+        if self.blind:
+            draws["blind"] = torch.rand(rows, sum(self.order.sizes), generator=generator) < self.blind
+        return draws
 
     def with_modules(self, modules: Mapping[str, Callable[..., Tensor]]) -> "Autoregressive":
         """Return the same model around another form of its network."""
@@ -86,7 +97,8 @@ class Autoregressive:
     def loss(self, batch: Batch, draws: Draws) -> Tensor:
         """Return the nats of a token, the mean over those of each example: (B,)."""
         tokens = self.letters.read(batch.examples)
-        logits = self.module(tokens, self.conditioning(batch.condition, draws))
+        seen = tokens.masked_fill(draws["blind"], UNKNOWN) if "blind" in draws else tokens
+        logits = self.module(seen, self.conditioning(batch.condition, draws), draws.get("masks"))
         return F.cross_entropy(logits.mT, tokens, reduction="none").mean(1)
 
     def log_prob(self, x: Tensor, condition: Condition | None) -> Tensor:

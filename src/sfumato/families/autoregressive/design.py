@@ -16,12 +16,16 @@ from sfumato.nets.causal.transformer import CausalNetwork, CausalTransformer
 class CausalDesign:
     """A model of tokens.
 
-    width: numbers that stand for a place; layers: of the network; temperature, top_k, top_p, guidance: how
+    width: numbers that stand for a place; layers: of the network; dropout: the share of these numbers that is
+    left out in training; blind: the share of tokens that is not shown then, so that the others must do;
+    temperature, top_k, top_p, guidance: how
     tokens are chosen unless one says otherwise, see `choosing.Choice`.
     """
 
     width: int = 128
     layers: int = 6
+    dropout: float = 0.0
+    blind: float = 0.0
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
@@ -31,6 +35,9 @@ class CausalDesign:
         for name in ("width", "layers"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("dropout", "blind"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} is a share of at least 0 and below 1, not {getattr(self, name)}")
         self.choice  # noqa: B018  (refuses what is out of range)
 
     @property
@@ -53,6 +60,7 @@ class CausalDesign:
                 "guidance=1, or training.condition_drop=0.1 on data with labels"
             )
         module = self.network(order, letters.vocabulary, facts)
+        hidden = Conditioning(facts.drop, tuple(facts.told))
         return Autoregressive(
-            module, letters, order, Conditioning(facts.drop, tuple(facts.told)), self.choice
+            module, letters, order, hidden, self.choice, self.width, self.dropout, self.blind
         )

@@ -18,8 +18,9 @@ from torch.nn import functional as F
 from sfumato.condition import Condition
 from sfumato.nets.blocks import zeroed
 from sfumato.nets.causal.order import Raster, embedded
-from sfumato.nets.causal.transformer import Reading
+from sfumato.nets.causal.transformer import Reading, masked
 from sfumato.nets.conditions import Kinds, Told
+from sfumato.nets.levels import exact
 
 REACH = 1
 """Places that a filter reaches up, and to each side."""
@@ -45,8 +46,11 @@ class GatedLayer(nn.Module):
         self.out = out if first else zeroed(out)
         self.said = zeroed(nn.Linear(width, 4 * width))
 
-    def forward(self, above: Tensor, left: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
-        """Map what was found above and to the left, (B, W, h, w) each, told `said`: (B, W)."""
+    def forward(self, above: Tensor, left: Tensor, said: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Map what was found above and to the left, (B, W, h, w) each.
+
+        said: what the condition says, (B, W); mask: of dropout, (B, W, 1, 1) or (1,).
+        """
         for_above, for_left = self.said(said)[:, :, None, None].chunk(2, 1)
         found = self.down(F.pad(above, (REACH, REACH, REACH, 0)))
         # What is above a place ends with the row before its own.
@@ -54,8 +58,8 @@ class GatedLayer(nn.Module):
         width = left.shape[3]
         beside = self.across(F.pad(left, (REACH, 0, 0, 0)))[:, :, :, :width]
         mixed = gated(beside + self.join(higher) + for_left)
-        new = self.out(mixed)
-        return gated(found + for_above), new if self.offset else left + new
+        new = self.out(mask * mixed)
+        return mask * gated(found + for_above), new if self.offset else left + new
 
 
 class PixelCNN(nn.Module):
@@ -72,20 +76,23 @@ class PixelCNN(nn.Module):
         self.start = nn.Parameter(torch.zeros(width))
         self.told = Told(told, width)
         self.layers = nn.ModuleList(GatedLayer(width, number == 0) for number in range(layers))
-        self.before = nn.Parameter(torch.zeros(channels, channels, vocabulary, width))
+        self.before = nn.ParameterList(
+            torch.zeros(channel, vocabulary, width) for channel in range(1, channels)
+        )
         self.inner = nn.Linear(width, width)
         self.heads = nn.ModuleList(zeroed(nn.Linear(width, vocabulary)) for _ in range(channels))
 
-    def forward(self, tokens: Tensor, condition: Condition | None) -> Tensor:
+    def forward(self, tokens: Tensor, condition: Condition | None, masks: Tensor | None = None) -> Tensor:
         """Predict every token from those before it."""
         order = self.order
         values = tokens.unflatten(1, (order.rows, order.columns, order.channels))
         seen = [embedded(values[..., channel], table) for channel, table in enumerate(self.table)]
         above = left = torch.stack(seen).sum(0).permute(0, 3, 1, 2)
         said = F.silu(self.told(self.start.expand(len(tokens), -1), condition).whole)
-        for layer in self.layers:
-            above, left = layer(above, left, said)
-        return self._logits(left.permute(0, 2, 3, 1), values).flatten(1, 3).float()
+        for number, layer in enumerate(self.layers):
+            mask = masked(left, masks, number)
+            above, left = layer(above, left, said, mask if masks is None else mask.mT[..., None])
+        return exact(self._logits(left.permute(0, 2, 3, 1), values).flatten(1, 3))
 
     def _logits(self, found: Tensor, values: Tensor) -> Tensor:
         """Return the logits of each channel from what was found, (B, h, w, W): (B, h, w, channels, V)."""
@@ -93,7 +100,7 @@ class PixelCNN(nn.Module):
         for channel, head in enumerate(self.heads):
             seen = found
             for before in range(channel):
-                seen = seen + embedded(values[..., before], self.before[channel, before])
+                seen = seen + embedded(values[..., before], self.before[channel - 1][before])
             logits.append(head(F.gelu(self.inner(F.gelu(seen)))))
         return torch.stack(logits, 3)
 

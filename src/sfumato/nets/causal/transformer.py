@@ -20,6 +20,7 @@ from sfumato.nets.blocks import heads_for, zeroed
 from sfumato.nets.causal.attention import Attention, Kept, Masked
 from sfumato.nets.causal.order import Order, may_look
 from sfumato.nets.conditions import Kinds, Told
+from sfumato.nets.levels import exact
 
 Reading = Callable[[Tensor, slice], Tensor]
 """(tokens (B, L) so far, the places of the next group) -> the logits of their tokens (B, n, V)."""
@@ -28,8 +29,10 @@ Reading = Callable[[Tensor, slice], Tensor]
 class CausalNetwork(Protocol):
     """A network that predicts each token from those of earlier groups."""
 
-    def __call__(self, tokens: Tensor, condition: Condition | None) -> Tensor:
-        """Return logits (B, L, V) for all tokens (B, L) at once."""
+    layers: nn.ModuleList
+
+    def __call__(self, tokens: Tensor, condition: Condition | None, masks: Tensor | None = None) -> Tensor:
+        """Return logits (B, L, V) for all tokens (B, L) at once; masks: of dropout, (B, layers, W)."""
         ...
 
     def reading(self, rows: int, condition: Condition | None) -> Reading:
@@ -49,18 +52,23 @@ class Layer(nn.Module):
         self.inner = nn.Linear(width, 4 * width)
         self.outer = zeroed(nn.Linear(4 * width, width))
 
-    def forward(self, h: Tensor, said: Tensor, look: Attention) -> Tensor:
-        """Map h: (B, n, W) to the same shape, told `said`: (B, W)."""
+    def forward(self, h: Tensor, said: Tensor, look: Attention, mask: Tensor) -> Tensor:
+        """Map h: (B, n, W) to the same shape, told `said`: (B, W); mask: of dropout, (B, 1, W)."""
         scale_look, shift_look, scale_think, shift_think = self.modulate(said)[:, None].chunk(4, -1)
         qkv = self.qkv(modulated(h, scale_look, shift_look)).unflatten(2, (3, self.heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, n, W/heads)
-        h = h + self.found(look(q, k, v).transpose(1, 2).flatten(2))
-        return h + self.outer(F.gelu(self.inner(modulated(h, scale_think, shift_think))))
+        h = h + mask * self.found(look(q, k, v).transpose(1, 2).flatten(2))
+        return h + mask * self.outer(F.gelu(self.inner(modulated(h, scale_think, shift_think))))
 
 
 def modulated(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Return the norm of h: (B, n, W) over W, scaled by 1 + scale and shifted."""
     return torch.addcmul(shift, F.layer_norm(h, h.shape[-1:]), 1 + scale)
+
+
+def masked(h: Tensor, masks: Tensor | None, layer: int) -> Tensor:
+    """Return the mask of a layer, (B, 1, W), of masks (B, layers, W), ones where there are none."""
+    return h.new_ones(1) if masks is None else masks[:, layer, None].to(h)
 
 
 class CausalTransformer(nn.Module):
@@ -83,11 +91,11 @@ class CausalTransformer(nn.Module):
         self.modulate = zeroed(nn.Linear(width, 2 * width))
         self.head = zeroed(nn.Linear(width, vocabulary))
 
-    def forward(self, tokens: Tensor, condition: Condition | None) -> Tensor:
+    def forward(self, tokens: Tensor, condition: Condition | None, masks: Tensor | None = None) -> Tensor:
         """Predict every token from those before it."""
         look = Masked(may_look(self.order, tokens.device))
         said = self._said(len(tokens), condition)
-        return self._logits(tokens, slice(0, tokens.shape[1]), said, [look] * len(self.layers))
+        return self._logits(tokens, slice(0, tokens.shape[1]), said, [look] * len(self.layers), masks)
 
     def reading(self, rows: int, condition: Condition | None) -> Reading:
         """Return what predicts group by group, and keeps the keys and values of each."""
@@ -100,12 +108,19 @@ class CausalTransformer(nn.Module):
         """Return what the condition says, (rows, W)."""
         return F.silu(self.told(self.start.expand(rows, -1), condition).whole)
 
-    def _logits(self, tokens: Tensor, places: slice, said: Tensor, looks: Sequence[Attention]) -> Tensor:
-        """Return the logits of the tokens at `places`: (B, n, V), float32."""
+    def _logits(
+        self,
+        tokens: Tensor,
+        places: slice,
+        said: Tensor,
+        looks: Sequence[Attention],
+        masks: Tensor | None = None,
+    ) -> Tensor:
+        """Return the logits of the tokens at `places`: (B, n, V), in float32 at least."""
         at = self.order.coordinates()[places].to(tokens.device)
         where = sum(table[at[:, axis]] for axis, table in enumerate(self.places))
         h = where + self.order.shown(tokens, self.tables, places)
-        for layer, look in zip(self.layers, looks, strict=True):
-            h = layer(h, said, look)
+        for number, (layer, look) in enumerate(zip(self.layers, looks, strict=True)):
+            h = layer(h, said, look, masked(h, masks, number))
         scale, shift = self.modulate(said)[:, None].chunk(2, -1)
-        return self.head(modulated(h, scale, shift)).float()
+        return exact(self.head(modulated(h, scale, shift)))
