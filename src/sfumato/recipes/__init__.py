@@ -39,6 +39,7 @@ RECIPES = {
     "masked-autoencoder": "whole pictures from half of their patches",
     "vae": "a variational autoencoder",
     "vq-vae": "a vector-quantised autoencoder: pictures as maps of words",
+    "multiscale-vq": "the tokenizer of VAR: pictures as maps of words from coarse to fine",
     "hierarchical-vae": "levels of latents, each with its own pair of networks",
     "equal-vae": "levels of latents of the data's own size",
     "shared-vae": "the same, with one pair of networks for all levels",

@@ -29,7 +29,7 @@ from sfumato.diffusion import (
 )
 from sfumato.errors import ConfigError, unknown
 from sfumato.families.adversarial import gan
-from sfumato.families.autoencoders import autoencoder, vq_vae
+from sfumato.families.autoencoders import autoencoder, multiscale_vq, vq_vae
 from sfumato.families.autoregressive import next_pixel, next_token
 from sfumato.families.contrasting import clip, contrastive
 from sfumato.families.hierarchies import hierarchical, ladder
@@ -50,6 +50,7 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "masked-autoencoder": autoencoder.MaskedAutoencoder,
         "vae": vae.VAE,
         "vq-vae": vq_vae.VQVAE,
+        "multiscale-vq": multiscale_vq.MultiScaleVQ,
         "hierarchical-vae": hierarchical.PairsVAE,
         "equal-vae": hierarchical.EqualVAE,
         "shared-vae": hierarchical.SharedVAE,
