@@ -9,15 +9,16 @@ import pytest
 import torch
 from PIL import Image
 
+import sfumato
 from helpers import call, captioned_folder
-from sfumato.app.cascade_plan import share_of
 from sfumato.app.cascading import train_as_wished
 from sfumato.app.training import TrainingWish
 from sfumato.data import load_data
 from sfumato.data.dataset import Split
 from sfumato.data.store import MemoryStore
-from sfumato.errors import ConfigError, RunError
+from sfumato.errors import ConfigError, DataError, RunError
 from sfumato.recipes import configure
+from sfumato.recipes.cascade_plan import share_of
 from sfumato.recipes.cascades import CASCADES
 from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.cascade.config import read_cascade, write_cascade
@@ -26,6 +27,7 @@ from sfumato.runs.fitting import refuse_taken
 from sfumato.runs.opening import open_folder
 from sfumato.runs.run import Run
 from sfumato.train.budget import Budget
+from sfumato.train.events import Event, Stepped
 
 SETTINGS = tuple(
     f"{stage}.{setting}"
@@ -55,6 +57,30 @@ def cascade(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Cascade:
     folder = tmp_path_factory.mktemp("runs") / "cascade"
     train_as_wished(wish(source, folder), resume=False)
     return Cascade.open(folder)
+
+
+def test_python_trains_what_the_command_line_trains(source: Path, cascade: Cascade, tmp_path: Path) -> None:
+    heard: list[Event] = []
+    out = tmp_path / "python"
+    how = {"budget": "20steps", "settings": SETTINGS}
+    made = sfumato.fit_cascade(load_data(str(source)), out, "glide", listeners=[heard.append], **how)  # type: ignore[arg-type]
+    assert sum(isinstance(event, Stepped) for event in heard) == 20
+    assert read_cascade(out) == read_cascade(cascade.folder)
+    ours, theirs = (each.sample(2, prompts=["a red circle"]) for each in (made, cascade))
+    assert np.array_equal(ours, theirs)
+    with pytest.raises(RunError, match="holds a run already"):
+        sfumato.fit_cascade(load_data(str(source)), out, "glide")
+
+
+def test_python_refuses_before_anything_is_written(source: Path, tmp_path: Path) -> None:
+    out, dataset = tmp_path / "python", load_data(str(source))
+    with pytest.raises(ConfigError, match=r"'images'.*Choose from: .*glide"):
+        sfumato.fit_cascade(dataset, out, "images")
+    with pytest.raises(ConfigError, match="budget"):
+        sfumato.fit_cascade(dataset, out, "glide", budget="")
+    with pytest.raises(DataError, match="neither a file"):  # it has to be read again, for the smaller stage
+        sfumato.fit_cascade(replace(dataset, source=str(tmp_path / "gone")), out, "glide")
+    assert not out.exists()
 
 
 def test_each_stage_has_its_share_and_its_size(cascade: Cascade) -> None:
