@@ -21,7 +21,7 @@ from sfumato.app.training import (
 )
 from sfumato.errors import ConfigError
 from sfumato.recipes.cascade_plan import CascadeWish, planned, taken_up
-from sfumato.recipes.cascade_training import stage_training, stages_left
+from sfumato.recipes.cascade_training import refuse_finished, stage_training, stages_left
 from sfumato.recipes.cascades import CASCADES
 from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.cascade.config import CASCADE, CascadeConfig, is_cascade, write_cascade
@@ -67,6 +67,7 @@ def resume_cascade(wish: TrainingWish, folder: Path) -> None:
             "--text-encoder."
         )
     plan = taken_up(_said(wish, wish.budget), folder)
+    refuse_finished(folder, plan)
     write_cascade(folder, plan)
     _go_on(folder, plan, wish.source or plan.source)
 

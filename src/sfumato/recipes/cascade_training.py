@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.data import Dataset
-from sfumato.errors import RunError
+from sfumato.errors import ConfigError, RunError
 from sfumato.recipes.cascade_plan import configured, share_of
 from sfumato.recipes.cascades import CASCADES, Stage
 from sfumato.runs.cascade.config import CascadeConfig
@@ -32,6 +32,15 @@ def stages_left(folder: Path, plan: CascadeConfig) -> Iterator[Stage]:
 def sides(plan: CascadeConfig) -> set[int]:
     """Return the sizes in pixels a side in which the stages of a cascade need its data."""
     return {_side(plan, stage) for stage in CASCADES[plan.recipe]}
+
+
+def refuse_finished(folder: Path, plan: CascadeConfig) -> None:
+    """Raise ConfigError for a cascade of which no stage is left."""
+    if next(stages_left(folder, plan), None) is None:
+        raise ConfigError(
+            f"{folder} has used its budget ({plan.budget} for all stages): give a larger --budget to train "
+            "it further."
+        )
 
 
 def stage_training(folder: Path, plan: CascadeConfig, stage: Stage, read: Read) -> Training:
