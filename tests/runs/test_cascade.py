@@ -1,6 +1,7 @@
 """Cascades: stages in one folder, each told what the one before made."""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,11 +24,12 @@ from sfumato.recipes.cascades import CASCADES
 from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.cascade.config import read_cascade, write_cascade
 from sfumato.runs.conditions.picture import averaged, luminance
-from sfumato.runs.fitting import refuse_taken
+from sfumato.runs.fitting import Training, refuse_taken
 from sfumato.runs.opening import open_folder
 from sfumato.runs.run import Run
 from sfumato.train.budget import Budget
 from sfumato.train.events import Event, Stepped
+from sfumato.train.signals import StopRequest
 
 SETTINGS = tuple(
     f"{stage}.{setting}"
@@ -128,6 +130,24 @@ def test_a_stopped_cascade_goes_on_where_it_was(source: Path, cascade: Cascade, 
     assert [stage.done.steps for stage in ours.stages] == [14, 6]
     again, before = (each.sample(1, prompts=["a red circle"]) for each in (ours, theirs))
     assert np.array_equal(again, before)
+
+
+def test_what_is_interrupted_says_how_the_whole_goes_on(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, begin = tmp_path / "c", Training.events
+
+    def interrupted(training: Training, stop: StopRequest) -> Iterator[Event]:
+        for event in begin(training, stop):
+            stop.name = "the test"
+            yield event
+
+    monkeypatch.setattr(Training, "events", interrupted)
+    train_as_wished(wish(source, folder), resume=False)
+    said = capsys.readouterr().err
+    assert said.count("--resume") == 1
+    assert "".join(said.split()).endswith("".join(f"sfumato train --resume --out {folder}".split()))
+    assert not (folder / "upsampler").exists()
 
 
 def test_wrong_use_says_so(source: Path, cascade: Cascade, tmp_path: Path) -> None:

@@ -81,8 +81,7 @@ def _go_on(folder: Path, plan: CascadeConfig, source: str) -> None:
     read = partial(read_data, source)
     for stage in stages_left(folder, plan):
         console.rule(f"[bold]{stage.name}[/]", align="left")
-        if carry_out(stage_training(folder, plan, stage, read)) is None:
-            console.print(f"The whole goes on by 'sfumato train --resume --out {folder}'.")
+        if carry_out(stage_training(folder, plan, stage, read), folder) is None:
             return
     _show(Cascade.open(folder), folder, source)
 
