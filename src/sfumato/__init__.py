@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "load_data": "sfumato.data",
     "fit": "sfumato.api",
+    "fit_cascade": "sfumato.api",
     "distill": "sfumato.api",
     "interpolate": "sfumato.api",
     "open_run": "sfumato.api",

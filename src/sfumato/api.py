@@ -6,15 +6,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from sfumato.data import load_data
 from sfumato.data.dataset import Dataset
 from sfumato.errors import unknown
 from sfumato.families.autoencoders.interpolation import Way, spherical, straight
 from sfumato.recipes import configure
+from sfumato.recipes.cascade_plan import CascadeWish, planned
+from sfumato.recipes.cascade_training import sides, stage_training, stages_left
 from sfumato.runs import opening
 from sfumato.runs.cascade.cascade import Cascade
+from sfumato.runs.cascade.config import write_cascade
 from sfumato.runs.conditions.embedding import embedding_spec
 from sfumato.runs.distilling import begin_distillation
-from sfumato.runs.fitting import Training, begin_training
+from sfumato.runs.fitting import Training, begin_training, refuse_taken
 from sfumato.runs.latent import latent_config
 from sfumato.runs.run import Run
 from sfumato.train.budget import Budget
@@ -47,10 +51,11 @@ def fit(
     told = embedding_spec(encoder, dataset) if encoder else None
     config = configure(dataset, recipe, seed, tuple(settings), limit, codes, told, text_encoder)
     training = begin_training(config, dataset, Path(out), limit, latent, encoder)
-    return _carried_out(training, listeners)
+    return _carried_out(training, listeners, Path(out))
 
 
-def _carried_out(training: Training, listeners: Iterable[Subscriber]) -> Run:
+def _carried_out(training: Training, listeners: Iterable[Subscriber], whole: Path) -> Run:
+    """Train to the end of the budget; whole: the folder by which an interrupted training is resumed."""
     heard = tuple(listeners)
     with stop_on_signal() as stop:
         for event in training.events(stop):
@@ -58,8 +63,38 @@ def _carried_out(training: Training, listeners: Iterable[Subscriber]) -> Run:
                 listener(event)
     if stop:
         # Saved by now. A program that is asked to stop must not go on with half a training.
-        raise KeyboardInterrupt(f"stopped by {stop.name}: {training.folder} is saved and can be resumed")
+        raise KeyboardInterrupt(f"stopped by {stop.name}: {whole} is saved and can be resumed")
     return Run.open(training.folder)
+
+
+def fit_cascade(
+    dataset: Dataset,
+    out: str | Path,
+    recipe: str,
+    budget: str = "20m",
+    seed: int = 0,
+    settings: Iterable[str] = (),
+    listeners: Iterable[Subscriber] = (),
+) -> Cascade:
+    """Train a new cascade, several models in the one folder `out`, and return it, ready to be sampled.
+
+    dataset: as `load_data` read it, in the size of the last stage; it is read again for smaller stages.
+    recipe: one of `sfumato.recipes.cascades.CASCADES`; budget: of all stages together; settings:
+    "stage.key=value" over their recipes; listeners: called with every event of every stage.
+    Raises a SfumatoError for anything the caller can put right.
+    """
+    folder = Path(out)
+    refuse_taken(folder)
+    plan = planned(CascadeWish(recipe, tuple(settings), budget, seed), dataset, folder)
+    data = {dataset.shape[-1]: dataset}
+    for side in sides(plan) - data.keys():
+        data[side] = load_data(dataset.source, **{**plan.reading, "size": side})
+    write_cascade(folder, plan)
+    heard = tuple(listeners)
+    for stage in stages_left(folder, plan):
+        training = stage_training(folder, plan, stage, lambda reading: data[reading["size"]])
+        _carried_out(training, heard, folder)
+    return Cascade.open(folder)
 
 
 def distill(
@@ -77,7 +112,7 @@ def distill(
     `fit`.
     """
     training = begin_distillation(teacher, Path(out), Budget.parse(budget), steps, seed, tuple(settings))
-    return _carried_out(training, listeners)
+    return _carried_out(training, listeners, Path(out))
 
 
 def open_run(folder: str | Path) -> Run:

@@ -1,6 +1,7 @@
 """Cascades: stages in one folder, each told what the one before made."""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,23 +10,26 @@ import pytest
 import torch
 from PIL import Image
 
+import sfumato
 from helpers import call, captioned_folder
-from sfumato.app.cascade_plan import share_of
 from sfumato.app.cascading import train_as_wished
 from sfumato.app.training import TrainingWish
 from sfumato.data import load_data
 from sfumato.data.dataset import Split
 from sfumato.data.store import MemoryStore
-from sfumato.errors import ConfigError, RunError
+from sfumato.errors import ConfigError, DataError, RunError
 from sfumato.recipes import configure
+from sfumato.recipes.cascade_plan import share_of
 from sfumato.recipes.cascades import CASCADES
 from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.cascade.config import read_cascade, write_cascade
 from sfumato.runs.conditions.picture import averaged, luminance
-from sfumato.runs.fitting import refuse_taken
+from sfumato.runs.fitting import Training, refuse_taken
 from sfumato.runs.opening import open_folder
 from sfumato.runs.run import Run
 from sfumato.train.budget import Budget
+from sfumato.train.events import Event, Stepped
+from sfumato.train.signals import StopRequest
 
 SETTINGS = tuple(
     f"{stage}.{setting}"
@@ -55,6 +59,30 @@ def cascade(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Cascade:
     folder = tmp_path_factory.mktemp("runs") / "cascade"
     train_as_wished(wish(source, folder), resume=False)
     return Cascade.open(folder)
+
+
+def test_python_trains_what_the_command_line_trains(source: Path, cascade: Cascade, tmp_path: Path) -> None:
+    heard: list[Event] = []
+    out = tmp_path / "python"
+    how = {"budget": "20steps", "settings": SETTINGS}
+    made = sfumato.fit_cascade(load_data(str(source)), out, "glide", listeners=[heard.append], **how)  # type: ignore[arg-type]
+    assert sum(isinstance(event, Stepped) for event in heard) == 20
+    assert read_cascade(out) == read_cascade(cascade.folder)
+    ours, theirs = (each.sample(2, prompts=["a red circle"]) for each in (made, cascade))
+    assert np.array_equal(ours, theirs)
+    with pytest.raises(RunError, match="holds a run already"):
+        sfumato.fit_cascade(load_data(str(source)), out, "glide")
+
+
+def test_python_refuses_before_anything_is_written(source: Path, tmp_path: Path) -> None:
+    out, dataset = tmp_path / "python", load_data(str(source))
+    with pytest.raises(ConfigError, match=r"'images'.*Choose from: .*glide"):
+        sfumato.fit_cascade(dataset, out, "images")
+    with pytest.raises(ConfigError, match="budget"):
+        sfumato.fit_cascade(dataset, out, "glide", budget="")
+    with pytest.raises(DataError, match="neither a file"):  # it has to be read again, for the smaller stage
+        sfumato.fit_cascade(replace(dataset, source=str(tmp_path / "gone")), out, "glide")
+    assert not out.exists()
 
 
 def test_each_stage_has_its_share_and_its_size(cascade: Cascade) -> None:
@@ -102,6 +130,24 @@ def test_a_stopped_cascade_goes_on_where_it_was(source: Path, cascade: Cascade, 
     assert [stage.done.steps for stage in ours.stages] == [14, 6]
     again, before = (each.sample(1, prompts=["a red circle"]) for each in (ours, theirs))
     assert np.array_equal(again, before)
+
+
+def test_what_is_interrupted_says_how_the_whole_goes_on(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, begin = tmp_path / "c", Training.events
+
+    def interrupted(training: Training, stop: StopRequest) -> Iterator[Event]:
+        for event in begin(training, stop):
+            stop.name = "the test"
+            yield event
+
+    monkeypatch.setattr(Training, "events", interrupted)
+    train_as_wished(wish(source, folder), resume=False)
+    said = capsys.readouterr().err
+    assert said.count("--resume") == 1
+    assert "".join(said.split()).endswith("".join(f"sfumato train --resume --out {folder}".split()))
+    assert not (folder / "upsampler").exists()
 
 
 def test_wrong_use_says_so(source: Path, cascade: Cascade, tmp_path: Path) -> None:
@@ -211,9 +257,8 @@ def test_what_cannot_be_is_refused_before_anything_is_written(source: Path, tmp_
 
 def test_what_is_said_again_must_be_what_was_said(source: Path, cascade: Cascade) -> None:
     same = again(cascade, source=source, recipe="glide", settings=SETTINGS[:2], seed=0, reading={"size": 32})
-    before = [stage.done for stage in cascade.stages]
-    train_as_wished(same, resume=True)
-    assert [stage.done for stage in Cascade.open(cascade.folder).stages] == before
+    with pytest.raises(ConfigError, match=r"has used its budget \(20steps for all stages\)"):
+        train_as_wished(same, resume=True)  # all that is said is as it was
     for said, difference in (
         ({"settings": ("base.training.batch=9",)}, "base.training.batch = 8, not 9"),
         ({"seed": 1}, "seed = 0, not 1"),

@@ -1,11 +1,12 @@
 """What `sfumato train` does for a recipe of several models: stage after stage, in folders of one folder."""
 
+from functools import partial
 from pathlib import Path
 from shlex import quote
 
 from rich.markup import escape
 
-from sfumato.app.cascade_plan import configured, planned, share_of, taken_up
+from sfumato.app.cli.train import DEFAULT_BUDGET
 from sfumato.app.console import console, output
 from sfumato.app.sampling import sample_to
 from sfumato.app.scoring import one_process
@@ -18,17 +19,12 @@ from sfumato.app.training import (
     resume_run,
     start_run,
 )
-from sfumato.data import Dataset
-from sfumato.errors import ConfigError, RunError
-from sfumato.recipes.cascades import CASCADES, Stage
+from sfumato.errors import ConfigError
+from sfumato.recipes.cascade_plan import CascadeWish, planned, taken_up
+from sfumato.recipes.cascade_training import refuse_finished, stage_training, stages_left
+from sfumato.recipes.cascades import CASCADES
 from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.cascade.config import CASCADE, CascadeConfig, is_cascade, write_cascade
-from sfumato.runs.conditions.embedding import embedding_spec
-from sfumato.runs.config import read_config
-from sfumato.runs.fitting import Training, accelerator, begin_training
-from sfumato.runs.latent import latent_config
-from sfumato.runs.run import CHECKPOINT, CONFIG, Run, done_of
-from sfumato.train.checkpoint import load
 
 SHOWN = 16
 
@@ -56,7 +52,8 @@ def start_cascade(wish: TrainingWish) -> None:
         )
     folder = wish.out or default_folder(wish.source)
     refuse_at_once(folder)
-    plan = planned(wish, read_data(wish.source, wish.reading), folder)
+    said = _said(wish, wish.budget or DEFAULT_BUDGET)
+    plan = planned(said, read_data(wish.source, wish.reading), folder)
     write_cascade(folder, plan)
     _go_on(folder, plan, plan.source)
 
@@ -64,71 +61,29 @@ def start_cascade(wish: TrainingWish) -> None:
 def resume_cascade(wish: TrainingWish, folder: Path) -> None:
     """Go on with a cascade where it stopped: finished stages are left as they are."""
     one_process("train --resume of several models")
-    plan = taken_up(wish, folder)
+    if wish.latent or wish.encoder or wish.text_encoder:
+        raise ConfigError(
+            "a cascade keeps the encoders it began with: resume it without --latent, --encoder and "
+            "--text-encoder."
+        )
+    plan = taken_up(_said(wish, wish.budget), folder)
+    refuse_finished(folder, plan)
     write_cascade(folder, plan)
     _go_on(folder, plan, wish.source or plan.source)
 
 
+def _said(wish: TrainingWish, budget: str | None) -> CascadeWish:
+    return CascadeWish(wish.recipe, wish.settings, budget, wish.seed, wish.reading)
+
+
 def _go_on(folder: Path, plan: CascadeConfig, source: str) -> None:
-    for stage in CASCADES[plan.recipe]:
-        if _is_done(folder, plan, stage):
-            continue
+    """Train what is left of a cascade; source: where its data is now."""
+    read = partial(read_data, source)
+    for stage in stages_left(folder, plan):
         console.rule(f"[bold]{stage.name}[/]", align="left")
-        if carry_out(_training(folder, plan, stage, source)) is None:
-            console.print(f"The whole goes on by 'sfumato train --resume --out {folder}'.")
+        if carry_out(stage_training(folder, plan, stage, read), folder) is None:
             return
     _show(Cascade.open(folder), folder, source)
-
-
-def _is_done(folder: Path, plan: CascadeConfig, stage: Stage) -> bool:
-    """Return whether a stage is left as it is: it has used its share, or another one has kept a copy of it.
-
-    Were it trained further then, those that have begun and those to come would speak of different codes.
-    """
-    if not _has_begun(folder, stage):
-        return False
-    followers = [each for each in CASCADES[plan.recipe] if stage.name in (each.codes_of, each.told_by)]
-    if any(_has_begun(folder, each) for each in followers):
-        return True
-    return share_of(plan, stage).progress(done_of(load(folder / stage.name / CHECKPOINT))) >= 1
-
-
-def _has_begun(folder: Path, stage: Stage) -> bool:
-    return (folder / stage.name / CONFIG).is_file()
-
-
-def _training(folder: Path, plan: CascadeConfig, stage: Stage, source: str) -> Training:
-    """Return the training of a stage, begun or taken up where it stopped; source: where its data is now."""
-    place, budget = folder / stage.name, share_of(plan, stage)
-    dataset = read_data(source, {**plan.reading, "size": plan.reading["size"] // stage.smaller})
-    _check_data(folder, plan, stage, dataset)
-    if _has_begun(folder, stage):
-        training = Training(read_config(place / CONFIG), dataset, place, budget)
-        training.resume()
-        return training
-    home, eyes = (_opened(folder, name) for name in (stage.codes_of, stage.told_by))
-    latent = latent_config(home, dataset) if home else None
-    told = embedding_spec(eyes, dataset) if eyes else None
-    return begin_training(configured(plan, stage, dataset, latent, told), dataset, place, budget, home, eyes)
-
-
-def _check_data(folder: Path, plan: CascadeConfig, stage: Stage, dataset: Dataset) -> None:
-    """Raise RunError for other data than the whole, or a stage of the same size, was begun with."""
-    fellows = [each for each in CASCADES[plan.recipe] if each.smaller == stage.smaller]
-    begun = [folder / each.name / CONFIG for each in fellows if _has_begun(folder, each)]
-    known = {read_config(file).data.content_hash for file in begun}
-    if stage.smaller == 1 and plan.content_hash:
-        known.add(plan.content_hash)
-    if known - {dataset.content_hash}:
-        raise RunError(
-            f"the data at '{dataset.source}' is not what {folder} was begun with: restore it, or train a new "
-            "one with another --out."
-        )
-
-
-def _opened(folder: Path, name: str | None) -> Run | None:
-    """Return the stage that another one needs in training, if it needs any."""
-    return None if name is None else Run.open(folder / name, accelerator().device)
 
 
 def _show(cascade: Cascade, folder: Path, source: str) -> None:

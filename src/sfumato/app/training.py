@@ -134,8 +134,11 @@ def stored_budget(folder: Path) -> str:
         raise RunError(f"{folder} does not say its budget: give one with --budget.") from error
 
 
-def carry_out(training: Training) -> Run | None:
-    """Train with bar and previews, then write the report; return None if it was interrupted."""
+def carry_out(training: Training, whole: Path | None = None) -> Run | None:
+    """Train with bar and previews, then write the report; return None if it was interrupted.
+
+    whole: the folder of the cascade of which this is a stage, which is what goes on then.
+    """
     folder, main = training.folder, training.accelerator.is_main_process
     introduce(training)
     end: Ended | None = None
@@ -150,7 +153,7 @@ def carry_out(training: Training) -> Run | None:
     if end.interrupted_by:
         console.print(
             f"Stopped by {end.interrupted_by} and saved at step {end.done.steps:,}. Go on with:\n"
-            f"  sfumato train --resume --out {folder}"
+            f"  sfumato train --resume --out {whole or folder}"
         )
         return None
     return finish(training) if main else None

@@ -1,14 +1,15 @@
 """What a cascade is to be: tried out before any time is spent, and kept when it is taken up again."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from sfumato.app.training import DEFAULT_BUDGET, TrainingWish
 from sfumato.data import Dataset
 from sfumato.data.store import MemoryStore
-from sfumato.errors import ConfigError, RunError
+from sfumato.errors import ConfigError, RunError, unknown
 from sfumato.families.agreements import Generator
 from sfumato.recipes import configure
 from sfumato.recipes.cascades import CASCADES, Stage
@@ -28,14 +29,30 @@ WIDTH = 64
 TOLD: dict[str, object] = {"name": "embedding", "width": WIDTH}
 
 
-def planned(wish: TrainingWish, whole: Dataset, folder: Path) -> CascadeConfig:
+@dataclass(frozen=True)
+class CascadeWish:
+    """What a person says of a cascade; None or nothing where they say nothing.
+
+    recipe: one of `CASCADES`; settings: "stage.key=value" over the stages' recipes; budget: of all stages
+    together; reading: of its data. A new one needs a recipe and a budget.
+    """
+
+    recipe: str | None = None
+    settings: tuple[str, ...] = ()
+    budget: str | None = None
+    seed: int | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
+
+
+def planned(wish: CascadeWish, whole: Dataset, folder: Path) -> CascadeConfig:
     """Return what a cascade on the pictures `whole` is to be.
 
     folder: where it is to be trained. Raises ConfigError for what cannot be one, whichever stage it is of.
     """
+    if wish.recipe not in CASCADES:
+        raise unknown("recipe of several models", str(wish.recipe), CASCADES)
     if not whole.is_pictures or whole.shape[1] != whole.shape[2]:
         raise ConfigError(f"'{wish.recipe}' is for square pictures, not for examples of shape {whole.shape}.")
-    assert wish.recipe is not None
     stages = CASCADES[wish.recipe]
     _check_settings(wish.settings, stages)
     plan = CascadeConfig(
@@ -45,7 +62,7 @@ def planned(wish: TrainingWish, whole: Dataset, folder: Path) -> CascadeConfig:
         content_hash=whole.content_hash,
         settings=wish.settings,
         seed=wish.seed or 0,
-        budget=str(Budget.parse(wish.budget or DEFAULT_BUDGET)),
+        budget=str(Budget.parse(wish.budget or "")),
         stages=tuple(
             StageConfig(name=stage.name, gives=stage.gives, samples=stage.samples) for stage in stages
         ),
@@ -56,16 +73,11 @@ def planned(wish: TrainingWish, whole: Dataset, folder: Path) -> CascadeConfig:
     return plan
 
 
-def taken_up(wish: TrainingWish, folder: Path) -> CascadeConfig:
+def taken_up(wish: CascadeWish, folder: Path) -> CascadeConfig:
     """Return what the cascade in `folder` is, with the budget that is wished for it now.
 
     What is said again must be what was said before: raises RunError that names the first difference.
     """
-    if wish.latent or wish.encoder or wish.text_encoder:
-        raise ConfigError(
-            "a cascade keeps the encoders it began with: resume it without --latent, --encoder and "
-            "--text-encoder."
-        )
     plan = read_cascade(folder)
     old = {"recipe": plan.recipe, "seed": plan.seed, **plan.reading, **_by_key(plan.settings)}
     said = {"recipe": wish.recipe, "seed": wish.seed, **wish.reading}
