@@ -145,7 +145,7 @@ def page(rows: dict[str, Row], rates: dict[str, float | None], arguments: argpar
     return (
         f"{HEAD}\n{lines}\n\n"
         f"{Path(arguments.data).name}, {arguments.budget} of training each on two cores, one training of "
-        f"seed 0; {arguments.samples:,} samples from seed {FIRST_SEED:,} on, labels in turn; the floor of the "
+        f"seed 0; {arguments.samples:,} samples from seed {FIRST_SEED:,} on; the floor of the "
         f"distance, real pictures against real ones, is {floor:.2f}. bf16 matrix product (TFLOP/s): {rate}. "
         f"{versions('torch', 'sfumato')}.\n"
     )
