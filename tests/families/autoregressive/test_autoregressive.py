@@ -201,7 +201,7 @@ def test_a_model_learns_the_distribution_that_it_is_shown() -> None:
     four = torch.randint(2, (4, 1, 3, 3), generator=generator(0, "pictures")) * 2.0 - 1
     player = model.players()[0]
     optimiser = torch.optim.Adam(player.module.parameters(), lr=1e-2)
-    for step in range(150):
+    for step in range(300):
         rows = torch.randint(4, (32,), generator=generator(0, "rows", step))
         draws = model.draw(32, (1, 3, 3), generator(0, "draws", step))
         optimiser.zero_grad()
