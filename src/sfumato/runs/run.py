@@ -163,8 +163,7 @@ class Run:
         `SamplingOptions`; options: `sampler`, `grid`, `steps`, `threshold`, `guidance` and
         `guidance_interval`, where they should differ from the run's own.
         """
-        chosen = {name: value for name, value in options.items() if value is not None}
-        sampling = self.model.sampling(SamplingWish(self.folder, self.done.steps, guides, known, chosen))
+        sampling = self.options(guides, known, **options)
         given = {LABEL: labels, TEXT: prompts, ATTRIBUTES: attributes, **(conditions or {})}
         asked = {name: values for name, values in given.items() if values is not None and len(values)}
         reader = self.conditions.readers.get(TEXT)
@@ -192,9 +191,10 @@ class Run:
         """Return how is sampled with these options of a request, ready for JSON."""
         return self.model.told(options)
 
-    def own_way(self, known: Sequence[Guide] = ()) -> Any:
-        """Return the options by which it is sampled where nobody says otherwise, told what is `known`."""
-        return self.model.sampling(SamplingWish(self.folder, self.done.steps, known=known))
+    def options(self, guides: Sequence[Guide] = (), known: Sequence[Guide] = (), **options: Any) -> Any:
+        """Return how to sample, in the run's own way where nothing is said; arguments as for `request`."""
+        chosen = {name: value for name, value in options.items() if value is not None}
+        return self.model.sampling(SamplingWish(self.folder, self.done.steps, guides, known, chosen))
 
     def encode(self, examples: np.ndarray | Tensor, labels: Tensor | None = None) -> np.ndarray:
         """Return the codes of examples, as the data is: uint8 (N, C, H, W) or float (N, D), as (N, *latent).
