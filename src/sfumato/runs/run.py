@@ -34,7 +34,7 @@ from sfumato.nets.embedding import LABEL
 from sfumato.runs.agreements import SamplingWish
 from sfumato.runs.cascade.config import is_cascade, read_cascade
 from sfumato.runs.conditions.build import Conditions, Wishes, cycled
-from sfumato.runs.conditions.text import TextReader, open_tokenizer
+from sfumato.runs.conditions.text import TextReader, open_tokenizer, tell_lost
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.diffusion_model import DiffusionModel
 from sfumato.runs.latent import open_scaling
@@ -161,14 +161,13 @@ class Run:
         captions, and other conditions, to ask for where nothing is asked; negative: texts that guidance leads
         away from; seed: of the first image, the next has the next; guides, known: see `runs.guides` and
         `SamplingOptions`; options: `sampler`, `grid`, `steps`, `threshold`, `guidance` and
-        `guidance_interval`, where they should differ from the run's own.
+        `guidance_interval`, where they should differ from the run's own. Warns (`LostWords`) of words of
+        prompts that the model does not know, and of ends for which it has no room.
         """
         sampling = self.options(guides, known, **options)
         given = {LABEL: labels, TEXT: prompts, ATTRIBUTES: attributes, **(conditions or {})}
         asked = {name: values for name, values in given.items() if values is not None and len(values)}
-        reader = self.conditions.readers.get(TEXT)
-        if isinstance(reader, TextReader):
-            reader.require_heard([*(prompts or ()), *(negative or ())])
+        tell_lost(self.conditions.readers.get(TEXT), [*(prompts or ()), *(negative or ())])
         wishes = Wishes(asked, {TEXT: negative} if negative else {}, like)
         condition = self.conditions.asked(wishes, n)
         said, away = self.conditions.said(wishes, n), cycled(wishes.away, n)
