@@ -12,6 +12,7 @@ from sfumato.families.diffusion import Guide
 from sfumato.nets.conditions import TEXT
 from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.guides import classifier_guide, inpaint_guide, weaker_guide
+from sfumato.runs.inpainting import KeptPart
 from sfumato.runs.run import Run
 from sfumato.runs.sampling import Request
 
@@ -91,7 +92,7 @@ class Guidances:
             )
         return request
 
-    def _known_to(self, stage: Run) -> list[Guide]:
+    def _known_to(self, stage: Run) -> list[Guide | KeptPart]:
         """Return what is said of the pictures of a stage, nothing to one that makes something else."""
         return [] if stage.config.makes_codes else self.known(stage)
 
@@ -118,7 +119,7 @@ class Guidances:
             found.append(classifier_guide(run, self.classifier, self.interval))
         return found
 
-    def known(self, run: Run) -> list[Guide]:
+    def known(self, run: Run) -> list[Guide | KeptPart]:
         """Return what is said of the pictures themselves; raise ConfigError for half a wish."""
         if self.inpaint is None and self.mask is None:
             return []

@@ -43,6 +43,8 @@ EXACT_UP_TO = 32
 TOLERANCE = 1e-4
 """Of the flow's solver: a tenth of it moves digits by 0.005 bits per dimension, at four times the price."""
 STEPS = 1000
+EXAMPLES = 64
+"""How many held-out examples are asked, where nobody says."""
 CHUNK = 16
 """Examples at a time: few, because the flow's steps are those of the worst, and the bar moves more often."""
 

@@ -10,6 +10,7 @@ from sfumato.app.word_panels import word_panels
 from sfumato.data import Dataset
 from sfumato.families.agreements import Autoencoder, Encoder, Generator
 from sfumato.metrics import nearest
+from sfumato.runs.latent import Tokens
 from sfumato.runs.rebuilding import rebuilt
 from sfumato.runs.run import Run
 
@@ -22,6 +23,8 @@ def panels(run: Run, dataset: Dataset) -> tuple[list[Figure], list[Figure]]:
     evidence: list[Figure] = []
     if isinstance(run.family, Generator) and not run.config.makes_codes:
         made, evidence = _samples(run, dataset)
+    if isinstance(run.scaling, Tokens) and len(run.shape) == 3:
+        made.append(_written(run, dataset))
     if isinstance(run.family, Autoencoder) and len(run.shape) == 3:
         made.append(_reconstructions(run, dataset))
     elif isinstance(run.family, Encoder):
@@ -59,7 +62,7 @@ def _samples(run: Run, dataset: Dataset) -> tuple[list[Figure], list[Figure]]:
         caption = (
             "Each sample on its way, from the first moment on the left to the finished one on the right."
         )
-        found.append(Figure("film", "From noise to picture", film_strip(moments), caption))
+        found.append(Figure("film", "From nothing to picture", film_strip(moments), caption))
     return found, [_neighbours(samples, dataset)] if dataset.is_pictures else []
 
 
@@ -92,3 +95,11 @@ def _reconstructions(run: Run, dataset: Dataset) -> Figure:
     originals, (seen, made) = examples.numpy(), rebuilt(run, examples, labels)
     text = f"Examples that were held out, one below the other: {said_of_rows(originals, seen)}."
     return Figure("reconstructions", "What a code keeps", pairs(*rows_of(originals, seen, made)), text)
+
+
+def _written(run: Run, dataset: Dataset) -> Figure:
+    """Return held-out pictures and what their tokens say, which bounds how sharp a sample can be."""
+    examples = dataset.unseen.batch(torch.arange(min(COMPARED, len(dataset.unseen))))[0]
+    again = run.scaling.to_data(run.scaling.to_model(examples)).numpy()
+    text = "Held-out pictures, and below each what its tokens say: no sample can be sharper than that."
+    return Figure("tokens", "What tokens keep", pairs(examples.numpy(), again), text)

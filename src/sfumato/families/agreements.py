@@ -7,14 +7,16 @@ taking its share of the rows, computes what one process would.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Protocol, Self, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from sfumato.condition import Condition
 from sfumato.diffusion.later import deferring
+from sfumato.nets.causal.order import UNKNOWN as UNKNOWN
+from sfumato.nets.conditions import Kinds
 from sfumato.randomness import Noise
 
 Draws = Mapping[str, Tensor]
@@ -110,7 +112,8 @@ class DataFacts:
 
     shape: of one example as the model sees it, (C, H, W) or (D,); classes: how many, 0 for none; bounds: the
     smallest and greatest value of bounded data; std: the standard deviation of all values; text: of the
-    captions, None where there are none.
+    captions, None where there are none; tokens: of examples that are tokens, None where they are not; told:
+    all that an example's condition says; drop: the share of examples whose conditions training hides.
     """
 
     shape: tuple[int, ...]
@@ -118,6 +121,9 @@ class DataFacts:
     bounds: tuple[float, float] | None = None
     std: float = 1.0
     text: TextFacts | None = None
+    tokens: TokenFacts | None = None
+    told: Kinds = field(default_factory=dict)
+    drop: float = 0.0
 
 
 class Design(Protocol):
@@ -166,6 +172,60 @@ class Labelled(Protocol):
 
 
 @runtime_checkable
+class Told(Protocol):
+    """A family whose samples obey conditions of any sort.
+
+    obeys: their names.
+    """
+
+    @property
+    def obeys(self) -> tuple[str, ...]:
+        """The names of its conditions."""
+        ...
+
+
+@runtime_checkable
+class Choosing(Generator, Protocol):
+    """A generator that can be sampled in more ways than one."""
+
+    def options(self, given: Mapping[str, Any], known: Any) -> Any:
+        """Return how to sample, as is usual but for what is `given`; known: what samples are to contain.
+
+        Raises ConfigError for what cannot be.
+        """
+        ...
+
+    def told(self, options: Any) -> dict[str, Any]:
+        """Return how is sampled, ready for JSON."""
+        ...
+
+    def way(self) -> str:
+        """Return how it is usually sampled, in a few words."""
+        ...
+
+
+@runtime_checkable
+class Completing(Protocol):
+    """A generator that can be told a part of what it is to make."""
+
+    def known(self, x: Tensor, mask: Tensor) -> Any:
+        """Return what `options` takes, so that samples are x: (1, ...) where a mask of pixels is true.
+
+        mask: bool (1, H, W), of the pictures.
+        """
+        ...
+
+
+@runtime_checkable
+class Exact(Protocol):
+    """A family that knows how probable an example is; unit: of what a value of it costs."""
+
+    def log_prob(self, x: Tensor, condition: Condition | None) -> Tensor:
+        """Return the log probability of x: (B, ...) in nats, float64 (B,)."""
+        ...
+
+
+@runtime_checkable
 class Encoder(Protocol):
     """A family that knows an example by a code."""
 
@@ -195,10 +255,6 @@ class Autoencoder(Encoder, Protocol):
     def decode(self, z: Tensor, condition: Condition | None) -> Tensor:
         """Return what codes z: (B, *latent) stand for: (B, ...), of a distribution its mean."""
         ...
-
-
-UNKNOWN = -1
-"""What stands for a token that is not known yet."""
 
 
 @runtime_checkable

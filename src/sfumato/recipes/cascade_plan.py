@@ -18,6 +18,7 @@ from sfumato.runs.cascade.config import CascadeConfig, StageConfig, read_cascade
 from sfumato.runs.conditions.picture import averaged
 from sfumato.runs.config import LatentConfig, RunConfig
 from sfumato.runs.fitting import first_difference
+from sfumato.runs.latent import sketched
 from sfumato.runs.model import build_model
 from sfumato.train.budget import Budget
 
@@ -25,7 +26,6 @@ TRIED_ON = 64
 """Examples that a stage is tried out on."""
 WIDTH = 64
 """Numbers in the code that stands for an encoder's which is not trained yet."""
-CODES = LatentConfig(run="", shape=(WIDTH,), mean=(0.0,) * WIDTH, std=(1.0,) * WIDTH, decodes=False)
 TOLD: dict[str, object] = {"name": "embedding", "width": WIDTH}
 
 
@@ -115,14 +115,22 @@ def share_of(plan: CascadeConfig, stage: Stage) -> Budget:
 def _try_out(plan: CascadeConfig, stage: Stage, whole: Dataset, place: Path) -> None:
     """Configure and build a stage as it will be; raise ConfigError for what would be refused then."""
     some = _sketch(whole, whole.shape[-1] // stage.smaller)
-    latent, told = (CODES if stage.codes_of else None), (TOLD if stage.told_by else None)
+    told = TOLD if stage.told_by else None
     try:
+        latent = _codes(plan, stage.codes_of, whole) if stage.codes_of else None
         model = build_model(configured(plan, stage, some, latent, told))
         model.refuse_idle()
         if isinstance(model.family, Generator):
             model.sampling(SamplingWish(place))
     except ConfigError as error:
         raise ConfigError(f"stage '{stage.name}': {error}") from error
+
+
+def _codes(plan: CascadeConfig, name: str, whole: Dataset) -> LatentConfig:
+    """Return what stands for the codes of the stage `name`, which is not trained yet."""
+    home = next(stage for stage in CASCADES[plan.recipe] if stage.name == name)
+    some = _sketch(whole, whole.shape[-1] // home.smaller)
+    return sketched(build_model(configured(plan, home, some, None, None)).family, WIDTH)
 
 
 def _sketch(whole: Dataset, side: int) -> Dataset:

@@ -35,11 +35,21 @@ CASCADES = {
         Stage("decoder", "images", 0.5, gives="picture", smaller=2, told_by="clip"),
         Stage("upsampler", UPSAMPLER, 0.2),
     ),
+    "next-token": (
+        Stage("tokenizer", "vq-vae", 0.4, samples=False),
+        Stage("transformer", "token-transformer", 0.6, codes_of="tokenizer"),
+    ),
+    "var": (
+        Stage("tokenizer", "multiscale-vq", 0.4, samples=False),
+        Stage("transformer", "scale-transformer", 0.6, codes_of="tokenizer"),
+    ),
 }
 """Cascades by name."""
 
 TOLD = {
     "glide": "pictures from words, then twice as large: text-to-image with an upsampler (use --size 64)",
     "dalle": "an embedding from words, a picture from that, then twice as large, by CLIP (use --size 64)",
+    "next-token": "a tokenizer, then a transformer that writes its tokens one after another",
+    "var": "a tokenizer of several scales, then a transformer that writes scale after scale (VAR)",
 }
 """A line about each."""

@@ -19,6 +19,9 @@ MEASURED_ON = 4096
 """Examples on which the standard deviation is measured."""
 
 
+LEAST_EVEN = 32
+"""The most levels below 256 that data is looked through for."""
+
 SMALL_SIDE = 24
 FINEST_WIDTH = ((600.0, 64), (3600.0, 96), (math.inf, 128))
 """Channels of the finest level for training times below so many seconds."""
@@ -30,7 +33,7 @@ class Facts:
 
     latent: in whose codes the model lives, None for a model of the data itself; examples: how many there are
     to train on; text: the condition that their captions are, None without any; embedding: the condition that
-    their codes by another run are, None where the model is told none.
+    their codes by another run are, None where the model is told none; levels: how many values bytes take.
 
     A budget that counts steps or images is as good as a short one.
     """
@@ -42,11 +45,12 @@ class Facts:
     examples: int = 0
     text: dict[str, object] | None = None
     embedding: dict[str, object] | None = None
+    levels: int = 256
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one example as the model sees it."""
-        return self.latent.shape if self.latent else self.data.shape
+        return self.latent.seen if self.latent else self.data.shape
 
     @property
     def is_pictures(self) -> bool:
@@ -98,6 +102,23 @@ class Facts:
         if not self.is_pictures:
             return {"training": {"batch": 512, "clip": 10.0}}
         return {"training": {"batch": 128, "learning_rate": 6e-3, "clip": 10.0}}
+
+    def causal_training(self) -> dict[str, object]:
+        """Return how a model of tokens is told and trained: matrices gain by Muon as convolutions do."""
+        return {
+            "conditions": self.conditions(),
+            "optimiser": "muon",
+            "training": {"batch": 64, "learning_rate": 6e-3},
+        }
+
+    def token_training(self) -> dict[str, object]:
+        """Return the same for the tokens of a tokenizer; raise ConfigError where there is none."""
+        if self.latent is None or not self.latent.vocabulary:
+            raise ConfigError(
+                "this model is of tokens: name a tokenizer's run by --latent RUN, one of --recipe vq-vae "
+                "or multiscale-vq, or train both at once by --recipe next-token or var."
+            )
+        return {"latent": self.latent.model_copy(update={"tokens": True}), **self.causal_training()}
 
     def labels(self) -> dict[str, object]:
         """Return the condition that an example's label is, where the data has labels."""
@@ -163,7 +184,18 @@ def data_config(
     )
     seconds = budget.amount if budget is not None and budget.of == "seconds" else 0.0
     text = text_spec(dataset, text_encoder)
-    return Facts(data, spec, seconds, latent, len(dataset.train), text, embedding)
+    levels = levels_of(dataset.train.batch(some)[0]) if dataset.is_pictures else 256
+    return Facts(data, spec, seconds, latent, len(dataset.train), text, embedding, levels)
+
+
+def levels_of(examples: torch.Tensor) -> int:
+    """Return the fewest evenly spaced levels from 0 to 255 that hold all values of bytes (B, C, H, W)."""
+    values = examples.unique().double()
+    for levels in range(2, LEAST_EVEN + 1):
+        place = values * (levels - 1) / 255
+        if bool(((place.round() * 255 / (levels - 1)).round() == values).all()):
+            return levels
+    return 256
 
 
 def text_spec(dataset: Dataset, encoder: Path | str | None = None) -> dict[str, object] | None:

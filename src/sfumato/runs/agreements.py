@@ -24,13 +24,14 @@ from sfumato.runs.config import RunConfig
 class SamplingWish:
     """How to sample where that is not the model's own way; see `Run.request`.
 
-    folder, trained: the run it is asked of, and the steps it was trained for.
+    folder, trained: the run it is asked of, and the steps it was trained for; guides, known: see
+    `runs.guides`.
     """
 
     folder: Path
     trained: int = 0
     guides: Sequence[Guide] = ()
-    known: Sequence[Guide] = ()
+    known: Sequence[Any] = ()
     options: Mapping[str, Any] | None = None
 
 

@@ -144,7 +144,8 @@ class LatentConfig(Closed):
     """In whose codes a model lives: an encoder's run, for the record, and what was measured of its codes.
 
     shape: of one code; mean and std: of each channel of the training examples' codes; decodes: whether a code
-    leads back to the data, as an autoencoder's does.
+    leads back to the data, as an autoencoder's does; vocabulary, maps: of the tokens that codes can be
+    written as, 0 and () where they cannot; tokens: whether the model sees these.
     """
 
     run: str
@@ -152,6 +153,14 @@ class LatentConfig(Closed):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     decodes: bool = True
+    vocabulary: int = 0
+    maps: tuple[tuple[int, int], ...] = ()
+    tokens: bool = False
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """The shape of one example as the model sees it."""
+        return (sum(height * width for height, width in self.maps),) if self.tokens else self.shape
 
 
 class RunConfig(Closed):
@@ -183,7 +192,7 @@ class RunConfig(Closed):
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one example as the model sees it."""
-        return self.latent.shape if self.latent else self.data.shape
+        return self.latent.seen if self.latent else self.data.shape
 
     @property
     def makes_codes(self) -> bool:

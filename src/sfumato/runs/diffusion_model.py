@@ -16,7 +16,7 @@ from sfumato.nets.embedding import LABEL
 from sfumato.randomness import Noise
 from sfumato.runs.agreements import SamplingWish
 from sfumato.runs.build import build_sampling, refuse_idle_interval
-from sfumato.runs.config import DiffusionConfig, parse_config, weights
+from sfumato.runs.config import DiffusionConfig, SamplingConfig, parse_config, weights
 from sfumato.runs.distillation import build_trainee
 from sfumato.runs.grids import with_fitted_grid
 from sfumato.train.device import for_inference
@@ -56,6 +56,11 @@ class DiffusionModel:
     def sampling(self, wish: SamplingWish) -> SamplingOptions:
         """Return the walk that was asked for, the run's own where nothing was."""
         given, steps = dict(wish.options or {}), self.config.sampling.steps
+        foreign = [name.replace("_", "-") for name in given if name not in SamplingConfig.model_fields]
+        if foreign:
+            raise ConfigError(
+                f"{wish.folder} is {self.called}, which chooses no tokens: leave out {', '.join(foreign)}."
+            )
         if self.config.distilled is not None and given.get("steps", steps) != steps:
             raise ConfigError(
                 f"{wish.folder} is distilled to {steps} step{'s' * (steps > 1)}: sample it without --steps, "

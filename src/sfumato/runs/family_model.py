@@ -11,11 +11,20 @@ from torch import nn
 
 from sfumato.condition import Condition
 from sfumato.errors import ConfigError
-from sfumato.families.agreements import Autoencoder, Generator, Labelled, Moment, Trainable
+from sfumato.families.agreements import (
+    Autoencoder,
+    Choosing,
+    Generator,
+    Labelled,
+    Moment,
+    Told,
+    Trainable,
+)
 from sfumato.nets.embedding import LABEL
 from sfumato.randomness import Noise
 from sfumato.runs.agreements import SamplingWish, device_of
 from sfumato.runs.config import FamilyConfig
+from sfumato.runs.inpainting import KeptPart
 from sfumato.train.device import autocast
 
 
@@ -34,11 +43,13 @@ class FamilyModel:
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the data's classes, where the family was built to obey them."""
-        return self.config.data.classes if self.obeys else ()
+        return self.config.data.classes if LABEL in self.obeys else ()
 
     @property
     def obeys(self) -> tuple[str, ...]:
-        """Labels, where the family was built to obey them."""
+        """What the family was built to obey: labels, unless it says otherwise."""
+        if isinstance(self.family, Told):
+            return self.family.obeys
         return (LABEL,) if isinstance(self.family, Labelled) and self.family.classes > 0 else ()
 
     def around(self, modules: Mapping[str, nn.Module]) -> "FamilyModel":
@@ -50,9 +61,12 @@ class FamilyModel:
         return self.family
 
     def sampling(self, wish: SamplingWish) -> Any:
-        """Refuse what is no generator, and options that only a diffusion model has; there are no others."""
+        """Return how to sample; refuse what is no generator, and options without effect."""
         if not isinstance(self.family, Generator):
             raise ConfigError(self._no_generator(wish.folder))
+        if isinstance(self.family, Choosing) and not wish.guides:
+            kept = next((part.known for part in wish.known if isinstance(part, KeptPart)), None)
+            return self.family.options(wish.options or {}, kept)
         asked = [name.replace("_", "-") for name in wish.options or {}]
         asked += ["guides"] if wish.guides or wish.known else []
         if asked:
@@ -75,7 +89,7 @@ class FamilyModel:
         )
 
     def frames(
-        self, shape: tuple[int, ...], noise: Noise, condition: Condition | None, options: None
+        self, shape: tuple[int, ...], noise: Noise, condition: Condition | None, options: Any
     ) -> Iterator[Moment]:
         """Yield the moments; the caller's own arithmetic between them is left alone."""
         moments = self.family.frames(shape, noise, condition, options)
@@ -93,13 +107,13 @@ class FamilyModel:
         stack.enter_context(autocast(device_of(self), self.config.precision))
         return stack
 
-    def told(self, options: None) -> dict[str, Any]:
-        """There is one way."""
-        return {}
+    def told(self, options: Any) -> dict[str, Any]:
+        """Return what the family says of its options, nothing where there is one way."""
+        return self.family.told(options) if isinstance(self.family, Choosing) else {}
 
     def way(self) -> str:
-        """There is one way."""
-        return ""
+        """Return what the family says of its usual options, nothing where there is one way."""
+        return self.family.way() if isinstance(self.family, Choosing) else ""
 
     def refuse_idle(self) -> None:
         """Every option of a family has its effect."""

@@ -12,10 +12,12 @@ from torch import Tensor
 from sfumato.data.pictures import Form, colour, read_picture
 from sfumato.diffusion.guidance import AutoGuided, ClassifierGuided, Inpainted
 from sfumato.errors import ConfigError
+from sfumato.families.agreements import Completing
 from sfumato.families.diffusion import Guide
 from sfumato.nets.conditions import TEXT
 from sfumato.runs.classifier import load_classifier
 from sfumato.runs.conditions.text import TextReader
+from sfumato.runs.inpainting import KeptPart, kept_part
 from sfumato.runs.run import Run
 
 
@@ -63,8 +65,8 @@ def _words(run: Run) -> str | None:
     return reader.tokenizer.to_json() if isinstance(reader, TextReader) else None
 
 
-def inpaint_guide(run: Run, picture: str | Path, mask: str | Path) -> Guide:
-    """Return the guide that keeps `picture` where `mask` is white and lets the run make up the rest.
+def inpaint_guide(run: Run, picture: str | Path, mask: str | Path) -> Guide | KeptPart:
+    """Return what keeps `picture` where `mask` is white and lets the run make up the rest.
 
     Both are cropped and shrunk to the run's pictures as its data was. Raises ConfigError for a run that makes
     no square pictures, DataError for files that are none.
@@ -72,13 +74,15 @@ def inpaint_guide(run: Run, picture: str | Path, mask: str | Path) -> Guide:
     shape = run.config.data.shape
     if len(shape) != 3 or shape[1] != shape[2]:
         raise ConfigError(f"inpainting is for runs that make square pictures; this one makes {shape}.")
+    kept, keep = _read(picture, run, shape[0]), _read(mask, run, 1) >= 128
+    if isinstance(run.family, Completing):
+        return kept_part(run, kept, keep)
     if run.config.latent is not None:
         raise ConfigError(
             f"{run.folder} lives in the codes of an autoencoder, which mix all pixels: no part of a picture "
             "can be kept. Choose a run of the pictures themselves."
         )
-    known = run.scaling.to_model(_read(picture, run, shape[0]))
-    return partial(Inpainted, known=known, mask=_read(mask, run, 1) >= 128)
+    return partial(Inpainted, known=run.scaling.to_model(kept), mask=keep)
 
 
 def _read(path: str | Path, run: Run, channels: int) -> Tensor:

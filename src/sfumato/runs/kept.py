@@ -25,7 +25,7 @@ from sfumato.runs.agreements import Model, device_of
 from sfumato.runs.build import build_scaling
 from sfumato.runs.conditions.text import open_tokenizer
 from sfumato.runs.config import parse_config
-from sfumato.runs.model import build_model, codes, decoded, text_codes
+from sfumato.runs.model import build_model, codes, decoded, from_tokens, text_codes, tokens
 from sfumato.text.tokenizer import Tokenizer
 from sfumato.train.checkpoint import Checkpoint, load, load_into, part, save
 
@@ -56,6 +56,14 @@ class Kept:
     def decode(self, z: Tensor) -> Tensor:
         """Return the examples that codes (B, *latent) stand for, as the data is, on the CPU."""
         return self.pixels.to_data(decoded(self.model, z.to(device_of(self.model)), None).cpu())
+
+    def write(self, x: Tensor) -> Tensor:
+        """Return the tokens of examples, as the data is: int64 (B, L), on the CPU."""
+        return tokens(self.model, self.pixels.to_model(x.to(device_of(self.model)))).cpu()
+
+    def read(self, written: Tensor) -> Tensor:
+        """Return the examples that tokens (B, L) stand for, as the data is, on the CPU."""
+        return self.pixels.to_data(from_tokens(self.model, written.to(device_of(self.model))).cpu())
 
 
 def check_encodes(run: "Run", dataset: Dataset) -> None:

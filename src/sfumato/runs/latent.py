@@ -12,7 +12,8 @@ RUN/autoencoder.safetensors
 
 so that the folder is all it takes to sample pictures. An encoder without a way back, such as CLIP, is a place
 to live in as well: what such a model makes are codes themselves, mean + std·z. The *prior* of DALL·E 2 is one
-(Ramesh et al. 2022, section 2.2).
+(Ramesh et al. 2022, section 2.2). And where codes are those of a codebook, a model may see their numbers
+instead: the *tokens* of a picture, whole numbers with no mean and no deviation.
 """
 
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from sfumato.data.dataset import Dataset, Split
 from sfumato.data.scaling import Scaling
 from sfumato.data.store import MemoryStore
 from sfumato.errors import ConfigError
-from sfumato.families.agreements import Autoencoder
+from sfumato.families.agreements import Autoencoder, PictureTokenizer
 from sfumato.randomness import generator
 from sfumato.runs.agreements import device_of
 from sfumato.runs.build import build_scaling
@@ -77,6 +78,22 @@ class CodesAlone(Codes):
         return self.codes(x).cpu()
 
 
+@dataclass(frozen=True)
+class Tokens:
+    """The map between examples and the tokens that they are written in; kept: the tokenizer."""
+
+    kept: Kept
+    bounds: ClassVar[None] = None
+
+    def to_model(self, x: Tensor) -> Tensor:
+        """Return the tokens of examples: int64 (B, L)."""
+        return self.kept.write(x).to(device_of(self.kept.model))
+
+    def to_data(self, x: Tensor) -> Tensor:
+        """Return the examples that tokens (B, L) stand for, as far as they are known, on the CPU."""
+        return self.kept.read(x)
+
+
 def _channels(values: tuple[float, ...], z: Tensor) -> Tensor:
     """Return a number for each channel, to be combined with codes z: (B, C, ...)."""
     return z.new_tensor(values).view(-1, *[1] * (z.ndim - 2))
@@ -91,19 +108,35 @@ def latent_config(encoder: "Run", dataset: Dataset) -> LatentConfig:
     some = torch.randperm(len(dataset.train), generator=generator(0, "measure codes"))[:MEASURED_ON]
     z = torch.from_numpy(encoder.encode(dataset.train.batch(some)[0])).double()
     flat = z.transpose(0, 1).flatten(1)
+    # A channel that is never used keeps its scale.
+    spread = flat.mean(1).tolist(), flat.std(1).clamp(min=1e-3).tolist()
+    return _latent(encoder.family, str(encoder.folder), tuple(z.shape[1:]), *spread)
+
+
+def sketched(family: object, width: int) -> LatentConfig:
+    """Return what stands for the codes of a family that is still to be trained; width: of a vector."""
+    shape = tuple(family.latent_shape) if isinstance(family, Autoencoder) else (width,)
+    return _latent(family, "", shape, [0.0] * shape[0], [1.0] * shape[0])
+
+
+def _latent(
+    family: object, run: str, shape: tuple[int, ...], mean: list[float], std: list[float]
+) -> LatentConfig:
+    writing = family.writing if isinstance(family, PictureTokenizer) else None
     return LatentConfig(
-        run=str(encoder.folder),
-        shape=tuple(z.shape[1:]),
-        mean=tuple(flat.mean(1).tolist()),
-        # A channel that is never used keeps its scale.
-        std=tuple(flat.std(1).clamp(min=1e-3).tolist()),
-        decodes=isinstance(encoder.family, Autoencoder),
+        run=run,
+        shape=shape,
+        mean=tuple(mean),
+        std=tuple(std),
+        decodes=isinstance(family, Autoencoder),
+        vocabulary=writing.vocabulary if writing else 0,
+        maps=writing.maps if writing else (),
     )
 
 
 def encoder_of(run: "Run") -> Kept:
     """Return the encoder in whose codes a run lives; raise ConfigError where it lives in none."""
-    if not isinstance(run.scaling, Codes):
+    if not isinstance(run.scaling, Codes | Tokens):
         raise ConfigError(f"{run.folder} is a model of the data itself, and lives in no codes.")
     return run.scaling.kept
 
@@ -115,8 +148,11 @@ def open_scaling(config: RunConfig, folder: Path, device: torch.device) -> Scali
     """
     if config.latent is None:
         return build_scaling(config)
+    kept = open_kept(folder / AUTOENCODER, device)
+    if config.latent.tokens:
+        return Tokens(kept)
     kind = Codes if config.latent.decodes else CodesAlone
-    return kind(open_kept(folder / AUTOENCODER, device), config.latent.mean, config.latent.std)
+    return kind(kept, config.latent.mean, config.latent.std)
 
 
 @dataclass(frozen=True)
@@ -127,7 +163,7 @@ class AsTheyAre:
 
     def to_model(self, x: Tensor) -> Tensor:
         """Return x."""
-        return x.float()
+        return x
 
     def to_data(self, x: Tensor) -> Tensor:
         """Return x."""
@@ -139,7 +175,7 @@ def as_seen(split: Split, scaling: Scaling) -> tuple[Split, Scaling]:
 
     A code is small, and asked for many times; it is the same every time, because examples are not augmented.
     """
-    if not isinstance(scaling, Codes):
+    if not isinstance(scaling, Codes | Tokens):
         return split, scaling
     places = torch.arange(len(split)).split(CHUNK) if len(split) else []
     found = [scaling.to_model(split.batch(some)[0]).cpu() for some in places]

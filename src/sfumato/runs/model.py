@@ -5,11 +5,21 @@ from torch import Tensor
 
 from sfumato.condition import Condition
 from sfumato.errors import ConfigError
-from sfumato.families.agreements import Autoencoder, DataFacts, Encoder, TextEncoder, TextFacts
+from sfumato.families.agreements import (
+    Autoencoder,
+    DataFacts,
+    Encoder,
+    Exact,
+    PictureTokenizer,
+    TextEncoder,
+    TextFacts,
+    TokenFacts,
+)
 from sfumato.nets.conditions import TEXT
 from sfumato.nets.embedding import LABEL
 from sfumato.runs.agreements import Model
 from sfumato.runs.build import build_diffusion, data_bounds, seeded_weights
+from sfumato.runs.conditions.build import kinds
 from sfumato.runs.config import DiffusionConfig, FamilyConfig, RunConfig
 from sfumato.runs.diffusion_model import DiffusionModel
 from sfumato.runs.family_model import FamilyModel
@@ -34,13 +44,16 @@ def build_model(config: RunConfig) -> Model:
 
 def _facts(config: RunConfig) -> DataFacts:
     """Return what a family is built for: the examples, and what it is told of them."""
-    said = config.conditions.get(TEXT)
+    said, latent = config.conditions.get(TEXT), config.latent
     return DataFacts(
         config.shape,
         classes=len(config.data.classes) if LABEL in config.conditions else 0,
         bounds=data_bounds(config),
         std=config.data.std,
         text=TextFacts(said["vocabulary"], said["length"]) if said and "vocabulary" in said else None,
+        tokens=TokenFacts(latent.vocabulary, latent.maps) if latent and latent.tokens else None,
+        told=kinds(config),
+        drop=config.training.condition_drop,
     )
 
 
@@ -63,6 +76,33 @@ def text_codes(model: Model, tokens: Tensor) -> Tensor:
         raise ConfigError(f"this is {model.called}, which has no codes of sentences: use a run of 'clip'.")
     with model.running():
         return model.family.encode_text(tokens).float()
+
+
+def tokens(model: Model, x: Tensor) -> Tensor:
+    """Return the tokens of x: (B, C, H, W) as int64 (B, L); raise ConfigError where it has none."""
+    if not isinstance(model, FamilyModel) or not isinstance(model.family, PictureTokenizer):
+        raise ConfigError(f"this is {model.called}, which writes no tokens: use a run of --recipe vq-vae.")
+    with model.running():
+        return model.family.tokens(x)
+
+
+def from_tokens(model: Model, written: Tensor) -> Tensor:
+    """Return what tokens (B, L) stand for: (B, C, H, W), of a model that writes some."""
+    assert isinstance(model, FamilyModel)
+    with model.running():
+        seen: Tensor = model.family.decode_tokens(written)
+        return seen.float()
+
+
+def log_prob(model: Model, x: Tensor, condition: Condition | None) -> Tensor:
+    """Return log p of x: (B, ...) in nats, in full precision: (B,).
+
+    Raises ConfigError for a model that does not know it.
+    """
+    if not isinstance(model, FamilyModel) or not isinstance(model.family, Exact):
+        raise ConfigError(f"this is {model.called}, which has no exact likelihood.")
+    with torch.inference_mode():
+        return model.family.log_prob(x, condition)
 
 
 def decoded(model: Model, z: Tensor, condition: Condition | None) -> Tensor:

@@ -29,7 +29,8 @@ from sfumato.diffusion import (
 )
 from sfumato.errors import ConfigError, unknown
 from sfumato.families.adversarial import gan
-from sfumato.families.autoencoders import autoencoder, vq_vae
+from sfumato.families.autoencoders import autoencoder, multiscale_vq, vq_vae
+from sfumato.families.autoregressive import next_pixel, next_token
 from sfumato.families.contrasting import clip, contrastive
 from sfumato.families.hierarchies import hierarchical, ladder
 from sfumato.families.variational import vae
@@ -49,6 +50,7 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "masked-autoencoder": autoencoder.MaskedAutoencoder,
         "vae": vae.VAE,
         "vq-vae": vq_vae.VQVAE,
+        "multiscale-vq": multiscale_vq.MultiScaleVQ,
         "hierarchical-vae": hierarchical.PairsVAE,
         "equal-vae": hierarchical.EqualVAE,
         "shared-vae": hierarchical.SharedVAE,
@@ -56,6 +58,10 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "gan": gan.GAN,
         "contrastive": contrastive.Contrastive,
         "clip": clip.CLIP,
+        "next-pixel": next_pixel.NextPixel,
+        "pixel-cnn": next_pixel.NextPixelByConvolution,
+        "token-transformer": next_token.NextToken,
+        "scale-transformer": next_token.NextScale,
     },
     "condition": {
         "label": label.LabelCondition,

@@ -37,6 +37,7 @@ from sfumato.runs.conditions.build import Conditions, Wishes, cycled
 from sfumato.runs.conditions.text import TextReader, open_tokenizer, tell_lost
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.diffusion_model import DiffusionModel
+from sfumato.runs.inpainting import KeptPart
 from sfumato.runs.latent import open_scaling
 from sfumato.runs.model import build_model, codes, decoded, text_codes
 from sfumato.runs.sampling import Chunk, Request, walk
@@ -146,7 +147,7 @@ class Run:
         labels: Sequence[str | int] | None = None,
         seed: int = 0,
         guides: Sequence[Guide] = (),
-        known: Sequence[Guide] = (),
+        known: Sequence[Any] = (),
         prompts: Sequence[str] | None = None,
         attributes: Sequence[str] | None = None,
         negative: Sequence[str] | None = None,
@@ -171,7 +172,8 @@ class Run:
         wishes = Wishes(asked, {TEXT: negative} if negative else {}, like)
         condition = self.conditions.asked(wishes, n)
         said, away = self.conditions.said(wishes, n), cycled(wishes.away, n)
-        return Request(n, seed, condition, sampling, said, away)
+        over = next((part.over for part in known if isinstance(part, KeptPart)), None)
+        return Request(n, seed, condition, sampling, said, away, over=over)
 
     def walk(self, request: Request, places: range) -> Iterator[Chunk]:
         """Yield the moments of sampling the images at `places` of a request."""
@@ -190,7 +192,7 @@ class Run:
         """Return how is sampled with these options of a request, ready for JSON."""
         return self.model.told(options)
 
-    def options(self, guides: Sequence[Guide] = (), known: Sequence[Guide] = (), **options: Any) -> Any:
+    def options(self, guides: Sequence[Guide] = (), known: Sequence[Any] = (), **options: Any) -> Any:
         """Return how to sample, in the run's own way where nothing is said; arguments as for `request`."""
         chosen = {name: value for name, value in options.items() if value is not None}
         return self.model.sampling(SamplingWish(self.folder, self.done.steps, guides, known, chosen))

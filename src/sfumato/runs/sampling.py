@@ -4,7 +4,7 @@ Image i of a request has the seed `seed + i` and, unless labels are named, the c
 so `-n 1 --seed 7 --label 7` makes again what stood at place 7 of `--seed 0`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -32,7 +32,8 @@ class Request:
 
     condition: of the n images, or None for a model that is told nothing; options: what the model's `sampling`
     returned; said, away: by the name of a condition, what was asked for and what guidance leads away from, as
-    it was said, image by image; steady: whether all images have the noise of the first.
+    it was said, image by image; steady: whether all images have the noise of the first; over: what is laid
+    over pictures, such as a part of one that is kept.
     """
 
     n: int
@@ -42,6 +43,7 @@ class Request:
     said: Said = field(default_factory=dict)
     away: Said = field(default_factory=dict)
     steady: bool = False
+    over: Callable[[np.ndarray], np.ndarray] | None = None
 
     @property
     def prompts(self) -> tuple[str, ...]:
@@ -107,9 +109,14 @@ def walk(model: Model, scaling: Scaling, request: Request, places: range) -> Ite
     noise = SeededNoise(request.seeds(places))
     condition = request.conditions(places, device)
     for moment in model.frames((len(places), *model.config.shape), noise, condition, request.options):
-        state, guess = (later(partial(_as_data, scaling, moment, name)) for name in ("state", "guess"))
+        state, guess = (
+            later(partial(_as_data, scaling, moment, name, request.over)) for name in ("state", "guess")
+        )
         yield Chunk(places, moment, state, guess)
 
 
-def _as_data(scaling: Scaling, moment: Moment, name: str) -> np.ndarray:
-    return scaling.to_data(getattr(moment, name).cpu()).numpy()
+def _as_data(
+    scaling: Scaling, moment: Moment, name: str, over: Callable[[np.ndarray], np.ndarray] | None
+) -> np.ndarray:
+    made = scaling.to_data(getattr(moment, name).cpu()).numpy()
+    return made if over is None else over(made)

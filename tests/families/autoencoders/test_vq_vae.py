@@ -133,7 +133,7 @@ def test_codes_decode_to_pictures_of_any_size(shape: tuple[int, ...], grid: tupl
     assert z.shape == (2, *model.latent_shape) == (2, 4, *grid)
     pictures = model.decode(z, None)
     assert pictures.shape == x.shape
-    assert torch.equal(pictures, model.decode_codes(model.codes(x)))
+    assert torch.equal(pictures, model.decode_tokens(model.tokens(x)))
     # What lies near a code decodes as the code does.
     assert torch.equal(model.decode(z + 1e-4, None), pictures)
 

@@ -14,7 +14,10 @@ from sfumato.app.cli.options import (
     SamplerName,
     Seed,
     Steps,
+    Temperature,
     Threshold,
+    TopK,
+    TopP,
     Weaker,
     WeakerGuidance,
 )
@@ -35,6 +38,9 @@ def evaluate(
     sampler: SamplerName = None,
     grid: GridName = None,
     steps: Steps = None,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
     seed: Seed = 0,
     clip: Annotated[
         Path | None,
@@ -53,5 +59,6 @@ def evaluate(
     from sfumato.app.guiding import Guidances
 
     wish = Guidances(guidance, guidance_interval, classifier_guidance, weaker, weaker_guidance)
-    how = {"sampler": sampler, "grid": grid, "steps": steps, "threshold": threshold}
+    how: dict[str, object] = {"sampler": sampler, "grid": grid, "steps": steps, "threshold": threshold}
+    how |= {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     evaluate_folder(run, data, n, seed, as_json, wish, clip, **how)

@@ -9,7 +9,15 @@ from sfumato.app.cli.options import RunFolder
 
 def likelihood(
     run: RunFolder,
-    n: Annotated[int, typer.Option("-n", "--number", min=2, help="How many held-out examples.")] = 64,
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "-n",
+            "--number",
+            min=2,
+            help="Held-out examples \\[default: 64, or 1,000 where it is exact].",
+        ),
+    ] = None,
     data: Annotated[
         str | None, typer.Option(help="Whose held-out examples \\[default: those of RUN's own data].")
     ] = None,
@@ -28,11 +36,12 @@ def likelihood(
 ) -> None:
     """Measure how likely held-out data is under RUN: the variational bound, and the flow's own likelihood.
 
-    Both are in bits per dimension and in nats, lower is better; it says what is a bound and what is exact.
+    Of a model of pixels one after another it is exact. All are in bits per dimension and in nats, lower is
+    better; it says what is a bound and what is exact.
 
     Example: [bold]sfumato likelihood runs/demo -n 128[/]
     """
-    from sfumato.app.likelihood import measure
+    from sfumato.app.measuring import measure_any
     from sfumato.runs.run import Run
 
-    measure(Run.open(run), data, n, steps, probes, seed, as_json)
+    measure_any(Run.open(run), data, n, steps, probes, seed, as_json)

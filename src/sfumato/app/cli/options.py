@@ -53,6 +53,20 @@ GridName = Annotated[
         "all \\[default: the run's].",
     ),
 ]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        min=0, help="Of models of tokens: below 1 for what they expect most \\[default: the run's]."
+    ),
+]
+TopK = Annotated[
+    int | None,
+    typer.Option(min=0, help="Of models of tokens: choose among so many, 0 for all \\[default: the run's]."),
+]
+TopP = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Of models of tokens: choose among this share \\[default: the run's]."),
+]
 GuidanceInterval = Annotated[
     tuple[float, float] | None,
     typer.Option(metavar="FROM TO", help="The times, 1 is pure noise, within which guidance acts."),

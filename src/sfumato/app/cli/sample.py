@@ -20,7 +20,10 @@ from sfumato.app.cli.options import (
     SamplerName,
     Seed,
     Steps,
+    Temperature,
     Threshold,
+    TopK,
+    TopP,
     Weaker,
     WeakerGuidance,
 )
@@ -45,6 +48,9 @@ def sample(
     sampler: SamplerName = None,
     grid: GridName = None,
     steps: Steps = None,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
     seed: Seed = 0,
 ) -> None:
     """Sample new images from RUN.
@@ -62,7 +68,8 @@ def sample(
 
     opened = open_folder(run, accelerator().device)
     wish = Guidances(guidance, guidance_interval, classifier_guidance, weaker, weaker_guidance, inpaint, mask)
-    how = {"sampler": sampler, "grid": grid, "steps": steps, "threshold": threshold}
+    how: dict[str, object] = {"sampler": sampler, "grid": grid, "steps": steps, "threshold": threshold}
+    how |= {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     asked = {"prompts": prompt, "negative": negative, "attributes": attributes}
     request = wish.request(opened, n, labels, seed, **asked, **how)
     sample_to(opened, request, out or run / default_file(opened))

@@ -122,7 +122,7 @@ class Cascade:
         labels: Sequence[str | int] | None = None,
         seed: int = 0,
         guides: Sequence[Guide] = (),
-        known: Sequence[Sequence[Guide]] = (),
+        known: Sequence[Sequence[Any]] = (),
         prompts: Sequence[str] | None = None,
         attributes: Sequence[str] | None = None,
         negative: Sequence[str] | None = None,
@@ -138,6 +138,7 @@ class Cascade:
             n,
             labels,
             seed,
+            known=known[0] if known else (),
             prompts=prompts,
             attributes=attributes,
             negative=negative,
@@ -149,7 +150,7 @@ class Cascade:
     def options(
         self,
         guides: Sequence[Guide] = (),
-        known: Sequence[Sequence[Guide]] = (),
+        known: Sequence[Sequence[Any]] = (),
         guidance: float | Mapping[str, float] | None = None,
         **options: Any,
     ) -> Staged:

@@ -16,7 +16,7 @@ from sfumato.nets.conditions import ATTRIBUTES, PICTURE, TEXT, Kinds
 from sfumato.nets.embedding import LABEL
 from sfumato.runs.conditions.agreements import ConditionPiece, Lookup, Reader
 from sfumato.runs.conditions.label import LabelReader
-from sfumato.runs.config import DiffusionConfig, RunConfig
+from sfumato.runs.config import RunConfig
 from sfumato.runs.registry import build
 
 Readers = Mapping[str, Reader]
@@ -37,7 +37,7 @@ def always(config: RunConfig) -> frozenset[str]:
     return frozenset(name for name, piece in pieces(config).items() if piece.always)
 
 
-def conditioning(config: DiffusionConfig) -> Conditioning:
+def conditioning(config: RunConfig) -> Conditioning:
     """Return what training does to the conditions of a run."""
     kept = always(config)
     picture = config.conditions.get(PICTURE)

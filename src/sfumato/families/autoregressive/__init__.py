@@ -1,0 +1,1 @@
+"""Models that make an example token by token, or map by map, each given those before."""

@@ -1,0 +1,191 @@
+"""Generation piece by piece, each given those before (rows R3, H9): exact where a piece is one token.
+
+    −log p(x) = −Σ_i log p(x_i | the tokens of earlier groups)
+
+(van den Oord et al. 2016, equation 1; Tian et al. 2024, equation 4.) What makes next-pixel, next-token and
+next-scale different is the order of the tokens alone, see `nets.causal.order`. Training shows a network the
+true tokens and asks for all of them in one pass; sampling asks group by group.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sfumato.condition import Condition, joined
+from sfumato.errors import ConfigError
+from sfumato.families.agreements import UNKNOWN, Batch, Draws, Moment, Player
+from sfumato.families.autoregressive.choosing import Choice, chosen, probabilities
+from sfumato.families.autoregressive.letters import Letters
+from sfumato.families.conditioning import Conditioning
+from sfumato.nets.causal.order import Order, spans
+from sfumato.nets.causal.transformer import CausalNetwork, Reading
+from sfumato.randomness import Noise
+
+PLAYER = "network"
+OFF = 1.0
+
+
+MOSTLY = 0.5
+"""A token is known where at least this share of its place is."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to sample.
+
+    choice: how tokens are chosen; known: those that are not to be made up, int64 (L,), `UNKNOWN` where one
+    is; steps: in how many steps it is shown.
+    """
+
+    choice: Choice
+    known: Tensor | None
+    steps: int
+
+    @property
+    def guidance(self) -> float:
+        """The weight of guidance."""
+        return self.choice.guidance
+
+
+@dataclass(frozen=True)
+class Autoregressive:
+    """A causal network, the order of its tokens, and what they are.
+
+    module: (tokens, condition) -> logits; letters: between examples and tokens; order: of the tokens;
+    conditioning: what training hides of conditions; choice: how tokens are chosen unless one says otherwise;
+    width: numbers of a place in the network, dropout: the share of them that is left out in training, the
+    same at all places of an example (Gal & Ghahramani 2016); blind: the share of tokens that is not shown.
+    """
+
+    module: CausalNetwork
+    letters: Letters
+    order: Order
+    conditioning: Conditioning
+    choice: Choice
+    width: int
+    dropout: float = 0.0
+    blind: float = 0.0
+
+    @property
+    def obeys(self) -> tuple[str, ...]:
+        """The conditions that its samples follow."""
+        return self.conditioning.names
+
+    def players(self) -> tuple[Player, ...]:
+        """Return the one player."""
+        return (Player(PLAYER, cast(torch.nn.Module, self.module), self.loss),)
+
+    def draw(self, rows: int, shape: tuple[int, ...], generator: torch.Generator) -> Draws:
+        """Draw whose conditions are hidden, what is dropped of each layer, and which tokens are not shown."""
+        draws = dict(self.conditioning.draw(rows, generator))
+        if self.dropout:
+            drawn = torch.rand(rows, len(self.module.layers), self.width, generator=generator)
+            draws["masks"] = (drawn >= self.dropout) / (1 - self.dropout)
+        if self.blind:
+            draws["blind"] = torch.rand(rows, sum(self.order.sizes), generator=generator) < self.blind
+        return draws
+
+    def with_modules(self, modules: Mapping[str, Callable[..., Tensor]]) -> "Autoregressive":
+        """Return the same model around another form of its network."""
+        return replace(self, module=cast(CausalNetwork, modules.get(PLAYER, self.module)))
+
+    def loss(self, batch: Batch, draws: Draws) -> Tensor:
+        """Return the nats of a token, the mean over those of each example: (B,)."""
+        tokens = self.letters.read(batch.examples)
+        seen = tokens.masked_fill(draws["blind"], UNKNOWN) if "blind" in draws else tokens
+        logits = self.module(seen, self.conditioning(batch.condition, draws), draws.get("masks"))
+        return F.cross_entropy(logits.mT, tokens, reduction="none").mean(1)
+
+    def log_prob(self, x: Tensor, condition: Condition | None) -> Tensor:
+        """Return the log probability of the tokens of x: (B, …), in nats, float64 (B,).
+
+        Of values it is exact, if they are all levels: else it is that of the nearest levels.
+        """
+        tokens = self.letters.read(x)
+        log_p = self.module(tokens, condition).double().log_softmax(-1)
+        return log_p.gather(-1, tokens[..., None])[..., 0].sum(1)
+
+    @torch.no_grad()
+    def measures(self, batch: Batch, draws: Draws) -> Mapping[str, float]:
+        """Return what a token costs, told its condition."""
+        bits = -self.log_prob(batch.examples, batch.condition).mean() / math.log(2)
+        return {self.letters.unit: float(bits) / sum(self.order.sizes)}
+
+    def options(self, given: Mapping[str, Any], known: Tensor | None = None) -> Options:
+        """Return how to sample: as usual, but for what is given; raise ConfigError for what cannot be."""
+        unknown_options = sorted(given.keys() - {"temperature", "top_k", "top_p", "guidance"})
+        if unknown_options:
+            raise ConfigError(
+                f"a model of tokens is sampled by temperature, top-k, top-p and guidance: leave out "
+                f"{', '.join(name.replace('_', '-') for name in unknown_options)}."
+            )
+        weight = given.get("guidance", OFF)
+        if isinstance(weight, Mapping):
+            raise ConfigError("a model of tokens is guided by all that it is told at once: give one number.")
+        if weight != OFF and not self.obeys:
+            raise ConfigError("this model is told nothing, so there is nothing to guide: leave guidance out.")
+        return Options(replace(self.choice, **given), known, len(self.order.pauses))
+
+    def known(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return the tokens of x: (1, …) whose places a mask, bool (1, H, W), mostly covers: (L,)."""
+        covered = self.order.covered(mask).to(x.device) >= MOSTLY
+        return self.letters.read(x)[0].where(covered, UNKNOWN)
+
+    def told(self, options: Options) -> dict[str, Any]:
+        """Return how is sampled, ready for JSON."""
+        return asdict(options.choice)
+
+    def way(self) -> str:
+        """Return in what its usual choice differs from the model's own probabilities."""
+        usual, own = asdict(self.choice), asdict(Choice())
+        return ", ".join(
+            f"{name.replace('_', '-')} {usual[name]:g}" for name in own if usual[name] != own[name]
+        )
+
+    def frames(
+        self, shape: tuple[int, ...], noise: Noise, condition: Condition | None, options: Options
+    ) -> Iterator[Moment]:
+        """Yield the moments of making a batch: row by row, or map by map."""
+        device = next(cast(torch.nn.Module, self.module).parameters()).device
+        rows, groups = shape[0], spans(self.order)
+        length = groups[-1].stop
+        uniform = torch.special.ndtr(noise.normal((rows, length)).double()).to(device)
+        tokens = torch.full((rows, length), UNKNOWN, device=device)
+        reading = self._asked(rows, condition, options.choice.guidance)
+        yield self._moment(tokens, 0, options.steps, 0)
+        step = 0
+        for number, places in enumerate(groups):
+            p = probabilities(reading(tokens, places), options.choice)
+            new = chosen(p, uniform[:, places])
+            tokens[:, places] = new if options.known is None else _kept(new, options.known, places)
+            if number in self.order.pauses:
+                step += 1
+                yield self._moment(tokens, step, options.steps, number + 1)
+
+    def _moment(self, tokens: Tensor, step: int, steps: int, passes: int) -> Moment:
+        state = self.letters.write(tokens.clone())
+        return Moment(step, steps, state, state, passes)
+
+    def _asked(self, rows: int, condition: Condition | None, guidance: float) -> Reading:
+        """Return what gives guided logits; both questions go through the network as one batch."""
+        if guidance == OFF or condition is None:
+            return self.module.reading(rows, condition)
+        both = joined([condition, condition.without(condition.names)])
+        reading = self.module.reading(2 * rows, both)
+
+        def guided(tokens: Tensor, places: slice) -> Tensor:
+            told, untold = reading(tokens.repeat(2, 1), places).chunk(2)
+            return untold.lerp(told, guidance)
+
+        return guided
+
+
+def _kept(new: Tensor, known: Tensor, places: slice) -> Tensor:
+    """Return new tokens (B, n), but those that are known already, (L,)."""
+    before = known[places].to(new.device)
+    return torch.where(before == UNKNOWN, new, before)

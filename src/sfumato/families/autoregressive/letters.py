@@ -1,0 +1,74 @@
+"""What the tokens of an example are: the levels of its values, or the tokens that it consists of.
+
+A value in [−1, 1] becomes one of K levels, and each level the middle of what becomes it,
+
+    k = round((x + 1)/2·(K − 1)),      x = 2·k/(K − 1) − 1,
+
+which loses nothing of data that has no other values: bytes have 256 levels, black and white pictures 2.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sfumato.families.agreements import UNKNOWN
+
+
+class Letters(Protocol):
+    """A way to write examples as tokens; unit: of what a token costs."""
+
+    unit: str
+
+    @property
+    def vocabulary(self) -> int:
+        """How many different tokens there are."""
+        ...
+
+    def read(self, x: Tensor) -> Tensor:
+        """Return the tokens of examples (B, …) as int64 (B, L)."""
+        ...
+
+    def write(self, tokens: Tensor) -> Tensor:
+        """Return the examples that tokens (B, L) are, as far as they are known."""
+        ...
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Levels of values in [−1, 1], channel after channel of each place.
+
+    shape: of an example, (C, H, W); vocabulary: how many levels, at least 2.
+    """
+
+    shape: tuple[int, int, int]
+    vocabulary: int
+    unit = "bits per dimension"
+
+    def read(self, x: Tensor) -> Tensor:
+        """Return the levels of x: (B, C, H, W)."""
+        levels = ((x.float() + 1) / 2 * (self.vocabulary - 1)).round().long()
+        return levels.clamp(0, self.vocabulary - 1).permute(0, 2, 3, 1).flatten(1)
+
+    def write(self, tokens: Tensor) -> Tensor:
+        """Return pictures (B, C, H, W), grey where nothing is known."""
+        channels, height, width = self.shape
+        values = torch.where(tokens == UNKNOWN, 0.0, tokens.float() * (2 / (self.vocabulary - 1)) - 1)
+        return values.unflatten(1, (height, width, channels)).permute(0, 3, 1, 2).contiguous()
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Examples that are tokens already."""
+
+    vocabulary: int
+    unit = "bits a token"
+
+    def read(self, x: Tensor) -> Tensor:
+        """Return x."""
+        return x.long()
+
+    def write(self, tokens: Tensor) -> Tensor:
+        """Return the tokens."""
+        return tokens

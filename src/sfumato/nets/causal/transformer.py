@@ -1,0 +1,126 @@
+"""A transformer over tokens in groups (Vaswani et al. 2017), each layer told what is asked for.
+
+    h = place + shown;    h ← h + attention(a·norm h + b);    h ← h + perceptron(c·norm h + d)
+    logits = W·(e·norm h + f)
+
+The scales a, c, e and shifts b, d, f come from the condition (adaptive norm: Peebles & Xie 2023, section 3.2,
+as in Tian et al. 2024), and begin at 1 and 0. What a place is shown and may look at is the order's to say,
+see `nets.causal.order`, so that one network serves pixels, tokens and scales.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sfumato.condition import Condition
+from sfumato.nets.blocks import heads_for, zeroed
+from sfumato.nets.causal.attention import Attention, Kept, Masked
+from sfumato.nets.causal.order import Order, may_look
+from sfumato.nets.conditions import Kinds, Told
+from sfumato.nets.levels import exact
+
+Reading = Callable[[Tensor, slice], Tensor]
+"""(tokens (B, L) so far, the places of the next group) -> the logits of their tokens (B, n, V)."""
+
+
+class CausalNetwork(Protocol):
+    """A network that predicts each token from those of earlier groups."""
+
+    layers: nn.ModuleList
+
+    def __call__(self, tokens: Tensor, condition: Condition | None, masks: Tensor | None = None) -> Tensor:
+        """Return logits (B, L, V) for all tokens (B, L) at once; masks: of dropout, (B, layers, W)."""
+        ...
+
+    def reading(self, rows: int, condition: Condition | None) -> Reading:
+        """Return what predicts the tokens of `rows` pictures group by group, asked for each in turn."""
+        ...
+
+
+class Layer(nn.Module):
+    """Attention and a perceptron of four times the width, around each of which its input passes."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.heads = heads_for(width)
+        self.modulate = zeroed(nn.Linear(width, 4 * width))
+        self.qkv = nn.Linear(width, 3 * width)
+        self.found = zeroed(nn.Linear(width, width))
+        self.inner = nn.Linear(width, 4 * width)
+        self.outer = zeroed(nn.Linear(4 * width, width))
+
+    def forward(self, h: Tensor, said: Tensor, look: Attention, mask: Tensor) -> Tensor:
+        """Map h: (B, n, W) to the same shape, told `said`: (B, W); mask: of dropout, (B, 1, W)."""
+        scale_look, shift_look, scale_think, shift_think = self.modulate(said)[:, None].chunk(4, -1)
+        qkv = self.qkv(modulated(h, scale_look, shift_look)).unflatten(2, (3, self.heads, -1))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, n, W/heads)
+        h = h + mask * self.found(look(q, k, v).transpose(1, 2).flatten(2))
+        return h + mask * self.outer(F.gelu(self.inner(modulated(h, scale_think, shift_think))))
+
+
+def modulated(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Return the norm of h: (B, n, W) over W, scaled by 1 + scale and shifted."""
+    return torch.addcmul(shift, F.layer_norm(h, h.shape[-1:]), 1 + scale)
+
+
+def masked(h: Tensor, masks: Tensor | None, layer: int) -> Tensor:
+    """Return the mask of a layer, (B, 1, W), of masks (B, layers, W), ones where there are none."""
+    return h.new_ones(1) if masks is None else masks[:, layer, None].to(h)
+
+
+class CausalTransformer(nn.Module):
+    """The network: (tokens (B, L) of int64, condition) -> logits (B, L, V).
+
+    order: of the tokens; vocabulary: V; width: W; layers: how many; told: its conditions.
+    """
+
+    def __init__(self, order: Order, vocabulary: int, width: int, layers: int, told: Kinds) -> None:
+        super().__init__()
+        self.order = order
+        # Parameters and no `nn.Embedding`: as large as what the layers add to them.
+        self.tables = nn.Parameter(nn.init.normal_(torch.empty(order.views, vocabulary, width), std=0.3))
+        self.places = nn.ParameterList(
+            nn.init.normal_(torch.empty(size, width), std=0.3) for size in order.axes
+        )
+        self.start = nn.Parameter(torch.zeros(width))
+        self.told = Told(told, width)
+        self.layers = nn.ModuleList(Layer(width) for _ in range(layers))
+        self.modulate = zeroed(nn.Linear(width, 2 * width))
+        self.head = zeroed(nn.Linear(width, vocabulary))
+
+    def forward(self, tokens: Tensor, condition: Condition | None, masks: Tensor | None = None) -> Tensor:
+        """Predict every token from those before it."""
+        look = Masked(may_look(self.order, tokens.device))
+        said = self._said(len(tokens), condition)
+        return self._logits(tokens, slice(0, tokens.shape[1]), said, [look] * len(self.layers), masks)
+
+    def reading(self, rows: int, condition: Condition | None) -> Reading:
+        """Return what predicts group by group, and keeps the keys and values of each."""
+        said = self._said(rows, condition)
+        length = sum(self.order.sizes)
+        kept = [Kept(length) for _ in self.layers]
+        return lambda tokens, places: self._logits(tokens, places, said, kept)
+
+    def _said(self, rows: int, condition: Condition | None) -> Tensor:
+        """Return what the condition says, (rows, W)."""
+        return F.silu(self.told(self.start.expand(rows, -1), condition).whole)
+
+    def _logits(
+        self,
+        tokens: Tensor,
+        places: slice,
+        said: Tensor,
+        looks: Sequence[Attention],
+        masks: Tensor | None = None,
+    ) -> Tensor:
+        """Return the logits of the tokens at `places`: (B, n, V), in float32 at least."""
+        at = self.order.coordinates()[places].to(tokens.device)
+        where = sum(table[at[:, axis]] for axis, table in enumerate(self.places))
+        h = where + self.order.shown(tokens, self.tables, places)
+        for number, (layer, look) in enumerate(zip(self.layers, looks, strict=True)):
+            h = layer(h, said, look, masked(h, masks, number))
+        scale, shift = self.modulate(said)[:, None].chunk(2, -1)
+        return exact(self.head(modulated(h, scale, shift)))

@@ -1,0 +1,8 @@
+"""Pixels in raster order by a transformer (rows R3, H9), with an exact likelihood."""
+
+from sfumato.recipes.facts import Facts
+
+
+def recipe(facts: Facts) -> dict[str, object]:
+    """Return the family, for as many levels as the data's values have, and how it is trained."""
+    return {"family": {"name": "next-pixel", "levels": facts.levels}, **facts.causal_training()}
