@@ -70,8 +70,12 @@ class QuantisedAutoencoder(ABC):
         """Return the likelihood's mean for z: (B, D, h, w)."""
 
     def players(self) -> tuple[Player, ...]:
-        """Return the one player, whose dead codes are revived after it has moved."""
-        return (Player(PLAYER, self.module, self.loss, after=self.revive),)
+        """Return the one player, whose dead codes are revived after it has moved.
+
+        Its loss is not compared with earlier ones: the cost of codes grows with the spread of encodings, and
+        is least before there is any.
+        """
+        return (Player(PLAYER, self.module, self.loss, steady=False, after=self.revive),)
 
     def draw(self, rows: int, shape: tuple[int, ...], generator: torch.Generator) -> Draws:
         """Draw who is watched for dead codes, and what each row offers to which of them."""

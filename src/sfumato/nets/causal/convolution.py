@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from sfumato.condition import Condition
 from sfumato.nets.blocks import zeroed
 from sfumato.nets.causal.order import Raster, embedded
-from sfumato.nets.causal.transformer import Reading, masked
+from sfumato.nets.causal.transformer import Reading
 from sfumato.nets.conditions import Kinds, Told
 from sfumato.nets.levels import exact
 
@@ -46,10 +46,12 @@ class GatedLayer(nn.Module):
         self.out = out if first else zeroed(out)
         self.said = zeroed(nn.Linear(width, 4 * width))
 
-    def forward(self, above: Tensor, left: Tensor, said: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, above: Tensor, left: Tensor, said: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """Map what was found above and to the left, (B, W, h, w) each.
 
-        said: what the condition says, (B, W); mask: of dropout, (B, W, 1, 1) or (1,).
+        said: what the condition says, (B, W); mask: of dropout, (B, W), if any.
         """
         for_above, for_left = self.said(said)[:, :, None, None].chunk(2, 1)
         found = self.down(F.pad(above, (REACH, REACH, REACH, 0)))
@@ -58,8 +60,13 @@ class GatedLayer(nn.Module):
         width = left.shape[3]
         beside = self.across(F.pad(left, (REACH, 0, 0, 0)))[:, :, :, :width]
         mixed = gated(beside + self.join(higher) + for_left)
-        new = self.out(mask * mixed)
-        return mask * gated(found + for_above), new if self.offset else left + new
+        new = self.out(_masked(mixed, mask))
+        return _masked(gated(found + for_above), mask), new if self.offset else left + new
+
+
+def _masked(h: Tensor, mask: Tensor | None) -> Tensor:
+    """Return h: (B, W, h, w) times a mask (B, W), if there is any."""
+    return h if mask is None else h * mask.to(h)[:, :, None, None]
 
 
 class PixelCNN(nn.Module):
@@ -90,8 +97,7 @@ class PixelCNN(nn.Module):
         above = left = torch.stack(seen).sum(0).permute(0, 3, 1, 2)
         said = F.silu(self.told(self.start.expand(len(tokens), -1), condition).whole)
         for number, layer in enumerate(self.layers):
-            mask = masked(left, masks, number)
-            above, left = layer(above, left, said, mask if masks is None else mask.mT[..., None])
+            above, left = layer(above, left, said, None if masks is None else masks[:, number])
         return exact(self._logits(left.permute(0, 2, 3, 1), values).flatten(1, 3))
 
     def _logits(self, found: Tensor, values: Tensor) -> Tensor:

@@ -40,25 +40,29 @@ class CausalNetwork(Protocol):
         ...
 
 
+HEAD = 64
+"""Numbers of a place in one head: with more heads the scores cost more than all products together."""
+
+
 class Layer(nn.Module):
     """Attention and a perceptron of four times the width, around each of which its input passes."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.heads = heads_for(width)
+        self.heads = heads_for(width, HEAD)
         self.modulate = zeroed(nn.Linear(width, 4 * width))
         self.qkv = nn.Linear(width, 3 * width)
         self.found = zeroed(nn.Linear(width, width))
         self.inner = nn.Linear(width, 4 * width)
         self.outer = zeroed(nn.Linear(4 * width, width))
 
-    def forward(self, h: Tensor, said: Tensor, look: Attention, mask: Tensor) -> Tensor:
-        """Map h: (B, n, W) to the same shape, told `said`: (B, W); mask: of dropout, (B, 1, W)."""
+    def forward(self, h: Tensor, said: Tensor, look: Attention, mask: Tensor | None) -> Tensor:
+        """Map h: (B, n, W) to the same shape, told `said`: (B, W); mask: of dropout, (B, W), if any."""
         scale_look, shift_look, scale_think, shift_think = self.modulate(said)[:, None].chunk(4, -1)
         qkv = self.qkv(modulated(h, scale_look, shift_look)).unflatten(2, (3, self.heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, n, W/heads)
-        h = h + mask * self.found(look(q, k, v).transpose(1, 2).flatten(2))
-        return h + mask * self.outer(F.gelu(self.inner(modulated(h, scale_think, shift_think))))
+        h = h + masked(self.found(look(q, k, v).transpose(1, 2).flatten(2)), mask)
+        return h + masked(self.outer(F.gelu(self.inner(modulated(h, scale_think, shift_think)))), mask)
 
 
 def modulated(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -66,9 +70,9 @@ def modulated(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     return torch.addcmul(shift, F.layer_norm(h, h.shape[-1:]), 1 + scale)
 
 
-def masked(h: Tensor, masks: Tensor | None, layer: int) -> Tensor:
-    """Return the mask of a layer, (B, 1, W), of masks (B, layers, W), ones where there are none."""
-    return h.new_ones(1) if masks is None else masks[:, layer, None].to(h)
+def masked(h: Tensor, mask: Tensor | None) -> Tensor:
+    """Return h: (B, …, W) times a mask (B, W), if there is any."""
+    return h if mask is None else h * mask.to(h)[:, *[None] * (h.ndim - 2)]
 
 
 class CausalTransformer(nn.Module):
@@ -121,6 +125,6 @@ class CausalTransformer(nn.Module):
         where = sum(table[at[:, axis]] for axis, table in enumerate(self.places))
         h = where + self.order.shown(tokens, self.tables, places)
         for number, (layer, look) in enumerate(zip(self.layers, looks, strict=True)):
-            h = layer(h, said, look, masked(h, masks, number))
+            h = layer(h, said, look, None if masks is None else masks[:, number])
         scale, shift = self.modulate(said)[:, None].chunk(2, -1)
         return exact(self.head(modulated(h, scale, shift)))
