@@ -24,6 +24,10 @@ class RunError(SfumatoError):
     """A run folder is missing, incomplete, or from elsewhere."""
 
 
+class LostWords(UserWarning):
+    """A model does not hear all that it is asked for in words; the message says what it does not hear."""
+
+
 def unknown(kind: str, name: str, choices: Iterable[str]) -> ConfigError:
     """Build the error for a name that is not among `choices`, with the nearest one suggested."""
     known = sorted(choices)

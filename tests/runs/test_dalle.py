@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from helpers import call, captioned_folder
 from sfumato.app.cascading import train_as_wished
 from sfumato.app.training import TrainingWish
 from sfumato.errors import ConfigError
+from sfumato.randomness import generator
 from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.run import Run
 
@@ -52,6 +54,46 @@ def test_what_the_prior_makes_is_what_the_decoder_is_told(cascade: Cascade) -> N
         2, prompts=PROMPTS, seed=3 + 2 * 2**40, conditions={"picture": list(small)}
     )
     assert np.array_equal(whole, large)
+
+
+def test_guidance_is_for_what_draws_or_for_whom_it_names(cascade: Cascade) -> None:
+    def weights(guidance: float | dict[str, float] | None) -> list[float | dict[str, float]]:
+        return [each.guidance for each in cascade.options(guidance=guidance).stages]
+
+    own = weights(None)
+    assert own == [1.5, 2.0, 1.0]
+    assert weights(3.0) == [1.5, 3.0, 1.0]
+    assert weights({"text": 2.0}) == [{"text": 2.0}, 2.0, 1.0]
+    assert weights({"embedding": 3.0, "text": 2.0}) == [{"text": 2.0}, {"embedding": 3.0}, 1.0]
+    with pytest.raises(ConfigError, match="guide by: 'volume'"):
+        weights({"volume": 2.0})
+    steps = cascade.options(steps=3)
+    assert [each.steps for each in steps.stages] == [10, 3, 8]
+    assert steps.guidance == 2.0
+
+
+def stirred(folder: Path) -> Cascade:
+    """Return the cascade with a prior that hears: six steps of training leave it nearly deaf."""
+    made = Cascade.open(folder)
+    rng = generator(0, "a test")
+    for weight in made.stages[0].family.module.parameters():
+        weight.data += torch.randn(weight.shape, generator=rng) / 4
+    return made
+
+
+def test_a_negative_prompt_leads_the_prior_away(cascade: Cascade, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, cascade = cascade.folder, stirred(cascade.folder)
+    prior, prompts, away = cascade.stages[0], PROMPTS[:1], PROMPTS[1:]
+    codes = prior.sample(2, prompts=prompts, negative=away, seed=3)
+    assert not np.array_equal(codes, prior.sample(2, prompts=prompts, seed=3))
+    small = cascade.stages[1].sample(2, seed=3 + 2**40, conditions={"embedding": list(codes)})
+    large = cascade.stages[2].sample(
+        2, prompts=PROMPTS[:1], seed=3 + 2 * 2**40, conditions={"picture": list(small)}
+    )
+    assert np.array_equal(cascade.sample(2, prompts=prompts, negative=away, seed=3), large)
+    words = ("sample", folder, "--prompt", PROMPTS[0], "--negative", PROMPTS[1])
+    assert call(*words, "--guidance", "text=1") == 2
+    assert "add --guidance text=1.5" in " ".join(capsys.readouterr().err.split())
 
 
 def test_after_the_prior_comes_what_draws(cascade: Cascade) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers import call
 from sfumato.condition import Condition
 from sfumato.data import load_data
 from sfumato.data.dataset import Split
@@ -181,6 +182,21 @@ def test_a_prior_makes_embeddings_of_prompts(clip: Run, prior: Run) -> None:
     assert np.array_equal(codes, prior.sample(4, prompts=["the digit 3"], seed=5))
     # One of any batch is that of its seed alone, up to the rounding of matrices of other sizes.
     np.testing.assert_allclose(prior.sample(1, prompts=["the digit 3"], seed=7)[0], codes[2], atol=1e-4)
+
+
+@pytest.mark.parametrize("ending", [".png", ".gif"])
+def test_embeddings_are_not_drawn_and_that_is_said_before_they_are_made(
+    prior: Run,
+    tmp_path: Path,
+    ending: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Run, "walk", lambda *given: pytest.fail("it was sampled"))
+    file = tmp_path / f"x{ending}"
+    assert call("sample", prior.folder, "-n", "2", "--out", file) == 2
+    assert "cannot be drawn: choose an .npz file" in " ".join(capsys.readouterr().err.split())
+    assert not file.exists()
 
 
 def test_a_prior_sees_standardised_codes_and_gives_them_back(clip: Run, prior: Run) -> None:

@@ -13,7 +13,7 @@ from encoders import bert, saved
 from helpers import captioned_folder
 from sfumato.app.training import TrainingWish, resume_run
 from sfumato.data import Dataset, load_data
-from sfumato.errors import ConfigError, RunError
+from sfumato.errors import ConfigError, LostWords, RunError
 from sfumato.recipes import configure
 from sfumato.runs.conditions.pretrained import TEXT_ENCODER, PretrainedReader
 from sfumato.runs.fitting import Training, begin_training
@@ -89,9 +89,10 @@ def test_rows_are_as_long_as_the_longest_caption_and_no_longer_than_the_network_
     assert run.config.conditions["text"]["length"] <= 12  # that of the network's places
     assert reader_of(run).nothing(2).shape == (2, run.config.conditions["text"]["length"], 17)
     reader = reader_of(run)
-    assert reader.lost("a red circle") == []
-    assert reader.lost("a vermilion circle") == ["it does not know 'vermilion'"]
-    assert "no more than" in reader.lost("a red circle left of a blue square left of a red square")[-1]
+    assert reader.lost(["a red circle"]) == []
+    with pytest.warns(LostWords, match="does not know 'vermilion'"):
+        run.request(1, prompts=["a vermilion circle"])
+    assert "no more than" in reader.lost(["a red circle left of a blue square left of a red square"])[-1]
 
 
 def test_prompts_guide_and_are_led_away_from(run: Run) -> None:

@@ -1,6 +1,7 @@
 """Runs that are told words: they resume exactly, follow seeds, and say what they do not hear."""
 
 import shutil
+import warnings
 from collections import deque
 from pathlib import Path
 
@@ -8,11 +9,11 @@ import numpy as np
 import pytest
 
 import sfumato
-from helpers import captioned_folder
+from helpers import call, captioned_folder
 from sfumato.app.guiding import weights_of
 from sfumato.data import Dataset, load_data
 from sfumato.diffusion.grids import FittedGrid
-from sfumato.errors import ConfigError, DataError, RunError
+from sfumato.errors import ConfigError, DataError, LostWords, RunError
 from sfumato.recipes import configure
 from sfumato.runs.conditions.build import Conditions, Wishes
 from sfumato.runs.conditions.label import LabelReader
@@ -108,12 +109,28 @@ def test_the_words_of_examples_are_asked_for_where_nobody_asks(run: Run, data: D
 def test_what_is_not_heard_is_said(run: Run) -> None:
     reader = run.conditions.readers["text"]
     assert isinstance(reader, TextReader)
-    assert reader.lost("a red circle") == []
-    assert reader.lost("a vermilion circle") == ["it does not know 'vermilion'"]
+    assert reader.lost(["a red circle"]) == []
+    with pytest.warns(LostWords) as told:
+        run.request(2, prompts=["a vermilion circle", "a vermilion square"], negative=["a mauve circle"])
+    assert [str(each.message).split("'")[1] for each in told] == ["vermilion", "mauve"]
     long = "a red circle in the top left and a blue square and a green cross and a red triangle"
-    assert "no more than" in reader.lost(long)[-1]
+    assert "no more than" in reader.lost([long])[-1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run.request(1, prompts=["a red circle"])
     with pytest.raises(ConfigError, match="knows no word of 'xyzzy'"):
         run.request(1, prompts=["xyzzy"])
+
+
+def test_the_command_line_says_once_what_is_not_heard(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["-n", "1", "--steps", "1", "--prompt", "a vermilion circle", "--out", tmp_path / "x.png"]
+    for _ in range(2):  # a second call in one program says it again
+        assert call("sample", run.folder, *words) == 0
+        said = capsys.readouterr().err
+        assert said.count("vermilion") == 1
+        assert "note: this model does not know 'vermilion'" in said
 
 
 def test_a_run_that_reads_other_words_cannot_guide(run: Run, data: Dataset, tmp_path: Path) -> None:

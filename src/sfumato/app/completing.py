@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sfumato.app.sampling import sample_to, tell_lost
+from sfumato.app.sampling import sample_to
 from sfumato.data.pictures import Form, colour, fit, open_picture
 from sfumato.errors import ConfigError, DataError
 from sfumato.nets.conditions import PICTURE
@@ -32,7 +32,6 @@ def complete_to(
         )
     given = [_read(picture, reader) for picture in pictures]
     request = run.request(len(given), seed=seed, prompts=prompts, conditions={PICTURE: given})
-    tell_lost(run, prompts or [])
     sample_to(run, request, path)
 
 

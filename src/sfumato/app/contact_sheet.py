@@ -7,8 +7,7 @@ import torch
 from rich.markup import escape
 
 from sfumato.app.console import facts_table, output
-from sfumato.app.panels import can_draw
-from sfumato.app.pictures import grid, picture, save_image
+from sfumato.app.pictures import can_draw, grid, picture, save_image
 from sfumato.app.training import read_data
 from sfumato.data import Dataset
 from sfumato.data.summary import describe

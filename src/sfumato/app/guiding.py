@@ -74,8 +74,8 @@ class Guidances:
         weight = None if self.weight is None else weights_of(self.weight)
         how |= {"guidance": weight, "guidance_interval": self.interval}
         if isinstance(run, Cascade):
-            first, known = run.stages[0], [self._known_to(stage) for stage in run.stages]
-            request = run.request(n, labels, seed, guides=self.guides(first), known=known, **how)
+            drawing, known = run.stages[run.drawing], [self._known_to(stage) for stage in run.stages]
+            request = run.request(n, labels, seed, self.guides(drawing), known, **how)
         else:
             request = run.request(n, labels, seed, self.guides(run), self.known(run), **how)
         if self.interval is not None and request.options.guidance == OFF and not self.classifier:
@@ -83,9 +83,12 @@ class Guidances:
             if not run.conditions.readers:
                 useful = "this model is told nothing that could guide it, so leave it out."
             raise ConfigError(f"--guidance-interval says when guidance acts, and there is none: {useful}")
-        if how.get("negative") and _of_text(request.options.guidance) == OFF:
+        # The first stage of a cascade is the one that reads.
+        reading = request.options.stages[0] if isinstance(run, Cascade) else request.options
+        if how.get("negative") and _of_text(reading.guidance) == OFF:
             raise ConfigError(
-                "--negative is what guidance leads away from, and there is none: add --guidance 3."
+                "--negative is what guidance by words leads away from, and there is none: add --guidance "
+                "text=1.5, or more of a model that draws from words."
             )
         return request
 

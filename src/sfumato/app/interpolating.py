@@ -13,8 +13,7 @@ from PIL import Image
 from sfumato.api import PIXELS, WAYS, interpolate
 from sfumato.app.console import output
 from sfumato.app.encoding import as_run_reads, require_way_back
-from sfumato.app.panels import can_draw
-from sfumato.app.pictures import film, grid, picture, save_film, save_image
+from sfumato.app.pictures import can_draw, film, grid, picture, save_film, save_image
 from sfumato.app.scoring import one_process
 from sfumato.data import Dataset
 from sfumato.data.pictures import Form, colour, read_picture

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from sfumato.app.embedding_panels import embedding_panels
-from sfumato.app.pictures import film_strip, pairs, picture
+from sfumato.app.pictures import can_draw, film_strip, pairs, picture
 from sfumato.app.report.content import Figure
 from sfumato.app.word_panels import word_panels
 from sfumato.data import Dataset
@@ -30,11 +30,6 @@ def panels(run: Run, dataset: Dataset) -> tuple[list[Figure], list[Figure]]:
     elif isinstance(run.family, Encoder):
         made += embedding_panels(run, dataset)
     return made + word_panels(run, dataset), evidence
-
-
-def can_draw(shape: tuple[int, ...]) -> bool:
-    """Return whether examples of `shape` can be drawn: pictures, and points in the plane."""
-    return len(shape) == 3 or shape == (2,)
 
 
 def rows_of(originals: np.ndarray, seen: np.ndarray, made: np.ndarray) -> tuple[np.ndarray, ...]:

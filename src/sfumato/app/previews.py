@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sfumato.app.panels import can_draw
-from sfumato.app.pictures import picture, save_image
+from sfumato.app.pictures import can_draw, picture, save_image
 from sfumato.runs.fitting import Training
 from sfumato.train.events import Ended, Event, Stepped
 

@@ -11,8 +11,8 @@ import torch
 
 from sfumato.app.console import facts_table, output
 from sfumato.app.encoding import as_run_reads, require_way_back
-from sfumato.app.panels import can_draw, rows_of, said_of_rows
-from sfumato.app.pictures import pairs, picture, save_image
+from sfumato.app.panels import rows_of, said_of_rows
+from sfumato.app.pictures import can_draw, pairs, picture, save_image
 from sfumato.app.scoring import one_process
 from sfumato.errors import ConfigError
 from sfumato.families.autoencoders.autoencoder import LEAST_MSE

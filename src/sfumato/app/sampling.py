@@ -7,29 +7,17 @@ in order, so two processes make the images that one would.
 from pathlib import Path
 
 import numpy as np
-from rich.markup import escape
 from rich.progress import Progress, TaskID
 
 from sfumato.app.console import bar, console, output
 from sfumato.app.outputs import Writer, open_writer
-from sfumato.nets.conditions import TEXT
 from sfumato.runs.cascade.cascade import Cascade
-from sfumato.runs.conditions.agreements import Listener
 from sfumato.runs.config import DiffusionConfig
 from sfumato.runs.fitting import accelerator, part
 from sfumato.runs.run import CHUNK, Run
 from sfumato.runs.sampling import Request
 
 Part = tuple[np.ndarray, list[np.ndarray]]
-
-
-def tell_lost(run: Run | Cascade, prompts: list[str]) -> None:
-    """Say what a run does not hear of prompts: words it does not know, and what is too long for it."""
-    reader = run.conditions.readers.get(TEXT)
-    if isinstance(reader, Listener):
-        for prompt in dict.fromkeys(prompts):
-            for lost in reader.lost(prompt):
-                console.print(f"[yellow]note:[/] of '{escape(prompt)}': {escape(lost)}")
 
 
 def tell_untold(run: Run | Cascade, request: Request) -> None:

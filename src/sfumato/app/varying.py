@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from sfumato.app.guiding import weights_of
-from sfumato.app.sampling import sample_to, tell_lost
+from sfumato.app.sampling import sample_to
 from sfumato.data.pictures import Form, colour, read_picture
 from sfumato.errors import ConfigError
 from sfumato.families.autoencoders.interpolation import spherical
@@ -80,5 +80,4 @@ def _of_sentences(opened: Run | Cascade, prompts: list[str], seed: int) -> torch
             f"{opened.folder} has no prior, which makes embeddings of sentences: name pictures."
         )
     prior = opened.stages[opened.gives.index(EMBEDDING)]
-    tell_lost(prior, prompts)
     return torch.from_numpy(prior.sample(len(prompts), prompts=prompts, seed=seed))

@@ -34,7 +34,7 @@ from sfumato.nets.embedding import LABEL
 from sfumato.runs.agreements import SamplingWish
 from sfumato.runs.cascade.config import is_cascade, read_cascade
 from sfumato.runs.conditions.build import Conditions, Wishes, cycled
-from sfumato.runs.conditions.text import TextReader, open_tokenizer
+from sfumato.runs.conditions.text import TextReader, open_tokenizer, tell_lost
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.diffusion_model import DiffusionModel
 from sfumato.runs.inpainting import KeptPart
@@ -162,15 +162,13 @@ class Run:
         captions, and other conditions, to ask for where nothing is asked; negative: texts that guidance leads
         away from; seed: of the first image, the next has the next; guides, known: see `runs.guides` and
         `SamplingOptions`; options: `sampler`, `grid`, `steps`, `threshold`, `guidance` and
-        `guidance_interval`, where they should differ from the run's own.
+        `guidance_interval`, where they should differ from the run's own. Warns (`LostWords`) of words of
+        prompts that the model does not know, and of ends for which it has no room.
         """
-        chosen = {name: value for name, value in options.items() if value is not None}
-        sampling = self.model.sampling(SamplingWish(self.folder, self.done.steps, guides, known, chosen))
+        sampling = self.options(guides, known, **options)
         given = {LABEL: labels, TEXT: prompts, ATTRIBUTES: attributes, **(conditions or {})}
         asked = {name: values for name, values in given.items() if values is not None and len(values)}
-        reader = self.conditions.readers.get(TEXT)
-        if isinstance(reader, TextReader):
-            reader.require_heard([*(prompts or ()), *(negative or ())])
+        tell_lost(self.conditions.readers.get(TEXT), [*(prompts or ()), *(negative or ())])
         wishes = Wishes(asked, {TEXT: negative} if negative else {}, like)
         condition = self.conditions.asked(wishes, n)
         said, away = self.conditions.said(wishes, n), cycled(wishes.away, n)
@@ -194,9 +192,10 @@ class Run:
         """Return how is sampled with these options of a request, ready for JSON."""
         return self.model.told(options)
 
-    def own_way(self, known: Sequence[Any] = ()) -> Any:
-        """Return the options by which it is sampled where nobody says otherwise, told what is `known`."""
-        return self.model.sampling(SamplingWish(self.folder, self.done.steps, known=known))
+    def options(self, guides: Sequence[Guide] = (), known: Sequence[Any] = (), **options: Any) -> Any:
+        """Return how to sample, in the run's own way where nothing is said; arguments as for `request`."""
+        chosen = {name: value for name, value in options.items() if value is not None}
+        return self.model.sampling(SamplingWish(self.folder, self.done.steps, guides, known, chosen))
 
     def encode(self, examples: np.ndarray | Tensor, labels: Tensor | None = None) -> np.ndarray:
         """Return the codes of examples, as the data is: uint8 (N, C, H, W) or float (N, D), as (N, *latent).

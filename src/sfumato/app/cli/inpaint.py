@@ -25,12 +25,11 @@ def inpaint(
     Example: [bold]sfumato inpaint runs/scenes scene.png mask.png --prompt "a red circle"[/]
     """
     from sfumato.app.guiding import Guidances
-    from sfumato.app.sampling import sample_to, tell_lost
+    from sfumato.app.sampling import sample_to
     from sfumato.runs.fitting import accelerator
     from sfumato.runs.opening import open_folder
 
     opened = open_folder(run, accelerator().device)
     wish = Guidances(guidance, inpaint=picture, mask=mask)
     request = wish.request(opened, n, labels, seed, prompts=prompt, negative=negative)
-    tell_lost(opened, [*(prompt or ()), *(negative or ())])
     sample_to(opened, request, out or run / "inpainted.png")

@@ -5,6 +5,10 @@ one line and exit code 2, never a traceback.
 """
 
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
 
 import typer
 
@@ -29,7 +33,7 @@ from sfumato.app.cli.train import train
 from sfumato.app.cli.upscale import upscale
 from sfumato.app.cli.vary import vary
 from sfumato.app.cli.verify import verify
-from sfumato.errors import SfumatoError
+from sfumato.errors import LostWords, SfumatoError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,10 +69,35 @@ def callback(
     """
 
 
+@contextmanager
+def warnings_as_notes() -> Iterator[None]:
+    """Say as a note what the library warns of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", LostWords)
+        usual = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if not issubclass(category, LostWords):
+                return usual(message, category, filename, lineno, file, line)
+            typer.secho("note: ", fg="yellow", nl=False, err=True)
+            typer.echo(message, err=True)
+
+        warnings.showwarning = show
+        yield
+
+
 def main() -> None:
     """Run the command line."""
     try:
-        app()
+        with warnings_as_notes():
+            app()
     except (SfumatoError, OSError) as error:
         message = " ".join(str(error).split())
         typer.secho("error: ", fg="red", bold=True, nl=False, err=True)

@@ -62,7 +62,7 @@ def sample(
     Example: [bold]sfumato sample runs/scenes -n 8 --prompt "a red circle" --prompt "a blue square"[/]
     """
     from sfumato.app.guiding import Guidances
-    from sfumato.app.sampling import default_file, sample_to, tell_lost
+    from sfumato.app.sampling import default_file, sample_to
     from sfumato.runs.fitting import accelerator
     from sfumato.runs.opening import open_folder
 
@@ -72,5 +72,4 @@ def sample(
     how |= {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     asked = {"prompts": prompt, "negative": negative, "attributes": attributes}
     request = wish.request(opened, n, labels, seed, **asked, **how)
-    tell_lost(opened, [*(prompt or ()), *(negative or ())])
     sample_to(opened, request, out or run / default_file(opened))

@@ -14,7 +14,7 @@ from typing import IO, Protocol
 import numpy as np
 from PIL import Image
 
-from sfumato.app.pictures import film, picture, save_film, save_image
+from sfumato.app.pictures import can_draw, film, picture, save_film, save_image
 from sfumato.errors import ConfigError
 from sfumato.files import whole_file
 from sfumato.runs.sampling import Request
@@ -44,10 +44,17 @@ def shown_with(request: Request) -> tuple[np.ndarray | None, tuple[str, ...] | N
     return None if request.labels is None else request.labels.numpy(), request.prompts or None
 
 
+def require_drawable(shape: tuple[int, ...]) -> None:
+    """Raise ConfigError for samples, of this shape each, that no picture shows."""
+    if not can_draw(shape):
+        raise ConfigError(f"samples of shape {shape} cannot be drawn: choose an .npz file.")
+
+
 class GridWriter:
     """One picture of all samples."""
 
     def __init__(self, path: Path, request: Request, shape: tuple[int, ...]) -> None:
+        require_drawable(shape)
         if request.n > GRID_LIMIT:
             raise ConfigError(
                 f"a grid of {request.n:,} samples is more than the {GRID_LIMIT:,} one picture can hold: "
@@ -73,6 +80,7 @@ class FilmWriter:
     """An animated picture of all samples on their way from noise."""
 
     def __init__(self, path: Path, request: Request, shape: tuple[int, ...]) -> None:
+        require_drawable(shape)
         if request.n > FILM_LIMIT:
             raise ConfigError(
                 f"a film of {request.n:,} samples is more than the {FILM_LIMIT} it can hold: lower -n."

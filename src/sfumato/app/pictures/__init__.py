@@ -7,10 +7,11 @@ Images come in as uint8 (N, C, H, W) with one or three channels, points as float
 from sfumato.app.pictures.files import save_image, write_bytes
 from sfumato.app.pictures.films import film, film_strip, save_film
 from sfumato.app.pictures.grids import columns_for, grid, pairs
-from sfumato.app.pictures.painter import painter, picture
+from sfumato.app.pictures.painter import can_draw, painter, picture
 from sfumato.app.pictures.points import scatter
 
 __all__ = [
+    "can_draw",
     "columns_for",
     "film",
     "film_strip",

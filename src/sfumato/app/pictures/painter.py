@@ -49,6 +49,11 @@ def painter(
     return by_rank(final, _PAINTERS)(np.asarray(final), labels, captions, columns, reference)
 
 
+def can_draw(shape: tuple[int, ...]) -> bool:
+    """Return whether examples of `shape` can be drawn: pictures, and points in the plane."""
+    return len(shape) == 3 or shape == (2,)
+
+
 def by_rank(examples: np.ndarray, ways: Mapping[int, Way]) -> Way:
     """Return the way for arrays of this rank: 4 for images, 2 for points. Raises DataError for others."""
     examples = np.asarray(examples)

@@ -4,6 +4,10 @@ What a stage makes is a condition of those after it: a small picture of the one 
 al. 2022, "Cascaded diffusion models"; Nichol et al. 2022, "GLIDE"), an image embedding of the one that draws
 it (Ramesh et al. 2022, "DALL·E 2"). All stages are asked for the same words. Image i of stage k draws its
 noise from the seed of image i plus k·2^40, so that no stage sees the noise of another.
+
+How to sample is said of the first stage that draws. Guidance of the embedding to be drawn makes pictures
+clearer; that of the words it is made of leads it away from all embeddings of pictures, where it is strong
+(benchmarks/dalle_guidance.py).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +20,10 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from sfumato.data.dataset import Split
 from sfumato.diffusion.later import later
 from sfumato.errors import ConfigError
+from sfumato.families.diffusion import Guide
 from sfumato.runs.cascade.config import read_cascade
 from sfumato.runs.conditions.build import Conditions, Wishes
 from sfumato.runs.config import RunConfig
@@ -29,14 +35,15 @@ NEXT_STAGE = 2**40
 
 @dataclass(frozen=True)
 class Staged:
-    """How the stages of a cascade are sampled: the options of each."""
+    """How the stages of a cascade are sampled: the options of each; drawing: as of the cascade."""
 
     stages: tuple[Any, ...]
+    drawing: int = 0
 
     @property
     def guidance(self) -> float | Mapping[str, float]:
-        """The guidance of the first stage, which makes what the others make clearer."""
-        weight: float | Mapping[str, float] = self.stages[0].guidance
+        """The guidance of the first stage that draws, which makes what the others make clearer."""
+        weight: float | Mapping[str, float] = self.stages[self.drawing].guidance
         return weight
 
     @property
@@ -81,6 +88,11 @@ class Cascade:
         return self.stages[-1]
 
     @property
+    def drawing(self) -> int:
+        """The place of the first stage that makes pictures, which a prior's embeddings are not."""
+        return next(place for place, stage in enumerate(self.stages) if not stage.config.makes_codes)
+
+    @property
     def conditions(self) -> Conditions:
         """What the cascade can be asked for: what its first stage knows."""
         return self.stages[0].conditions
@@ -109,19 +121,61 @@ class Cascade:
         n: int,
         labels: Sequence[str | int] | None = None,
         seed: int = 0,
+        guides: Sequence[Guide] = (),
         known: Sequence[Sequence[Any]] = (),
+        prompts: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
+        negative: Sequence[str] | None = None,
+        conditions: Mapping[str, Sequence[Any]] | None = None,
+        like: Split | None = None,
         **options: Any,
     ) -> Request:
-        """Describe what to sample; arguments as for `Run.request`.
+        """Describe what to sample; raise ConfigError for what cannot be done.
 
-        known: what is said of the pictures of each stage, () where nothing is. Sampler, grid, steps, guidance
-        and guides are the first stage's; the others are sampled in their own way. Raises ConfigError for what
-        cannot be done.
+        Arguments as for `Run.request`, and for `options` what is said of sampling.
         """
-        told = known or [()] * len(self.stages)
-        first = self.stages[0].request(n, labels, seed, known=told[0], **options)
-        others = (stage.own_way(of) for stage, of in zip(self.stages[1:], told[1:], strict=True))
-        return replace(first, options=Staged((first.options, *others)))
+        first = self.stages[0].request(
+            n,
+            labels,
+            seed,
+            known=known[0] if known else (),
+            prompts=prompts,
+            attributes=attributes,
+            negative=negative,
+            conditions=conditions,
+            like=like,
+        )
+        return replace(first, options=self.options(guides, known, **options))
+
+    def options(
+        self,
+        guides: Sequence[Guide] = (),
+        known: Sequence[Sequence[Any]] = (),
+        guidance: float | Mapping[str, float] | None = None,
+        **options: Any,
+    ) -> Staged:
+        """Return how to sample each stage.
+
+        guidance: a number is for the first stage that draws, and a weight with a name for the first one that
+        knows that condition; guides, options: for the first stage that draws. All else is sampled in its own
+        way. known: what is said of the pictures of each stage, () where nothing is.
+        """
+        told, weights = known or [()] * len(self.stages), self._weights(guidance)
+        found = []
+        for place, stage in enumerate(self.stages):
+            said = {"guides": guides, **options} if place == self.drawing else {}
+            found.append(stage.options(known=told[place], guidance=weights.get(place), **said))
+        return Staged(tuple(found), self.drawing)
+
+    def _weights(self, guidance: float | Mapping[str, float] | None) -> dict[int, Any]:
+        """Return what is said of the guidance of a stage, by its place."""
+        if not isinstance(guidance, Mapping):
+            return {self.drawing: guidance}
+        found: dict[int, dict[str, float]] = {}
+        for name, weight in guidance.items():
+            knowing = (place for place, stage in enumerate(self.stages) if name in stage.conditions.readers)
+            found.setdefault(next(knowing, self.drawing), {})[name] = weight
+        return found
 
     def walk(self, request: Request, places: range) -> Iterator[Chunk]:
         """Yield the moments of sampling the images at `places` of a request, stage after stage."""

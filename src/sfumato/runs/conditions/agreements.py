@@ -43,8 +43,8 @@ class Reader(Protocol):
 class Listener(Protocol):
     """A reader of sentences, which says what it does not hear."""
 
-    def lost(self, text: str) -> list[str]:
-        """Return what the model does not hear of a prompt, a sentence each."""
+    def lost(self, texts: Sequence[str]) -> list[str]:
+        """Return what the model does not hear of prompts, a sentence each."""
         ...
 
 

@@ -158,9 +158,9 @@ class PretrainedReader:
         """Return padding."""
         return torch.zeros(n, self.encoder.length, self.encoder.width + 1)
 
-    def lost(self, text: str) -> list[str]:
-        """Return what the model does not hear of a prompt, a sentence each."""
-        return unheard(self.encoder, text)
+    def lost(self, texts: Sequence[str]) -> list[str]:
+        """Return what the model does not hear of prompts, a sentence each."""
+        return unheard(self.encoder, texts)
 
     def _read(self, texts: Sequence[str]) -> Tensor:
         """Return features with presence behind them, (B, L, W + 1) on the CPU.

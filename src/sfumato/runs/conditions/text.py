@@ -3,6 +3,7 @@
 RUN/tokenizer.json   the words or pieces of words that the run knows
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +13,10 @@ import torch
 from torch import Tensor
 
 from sfumato.data.dataset import Dataset, Split
-from sfumato.errors import ConfigError, DataError, RunError
+from sfumato.errors import ConfigError, DataError, LostWords, RunError
 from sfumato.files import write_whole
 from sfumato.nets.conditions import Text
-from sfumato.runs.conditions.agreements import Cycled, Lookup
+from sfumato.runs.conditions.agreements import Cycled, Listener, Lookup
 from sfumato.text.learning import usual
 from sfumato.text.tokenizer import Tokenizer
 
@@ -120,9 +121,9 @@ class TextReader:
         """Return rows of padding."""
         return torch.zeros(n, self.tokenizer.length, dtype=torch.int64)
 
-    def lost(self, text: str) -> list[str]:
-        """Return what the model does not hear of a prompt, a sentence each."""
-        return unheard(self.tokenizer, text)
+    def lost(self, texts: Sequence[str]) -> list[str]:
+        """Return what the model does not hear of prompts, a sentence each."""
+        return unheard(self.tokenizer, texts)
 
 
 class Hearing(Protocol):
@@ -137,8 +138,19 @@ class Hearing(Protocol):
         ...
 
 
-def unheard(ears: Hearing, text: str) -> list[str]:
-    """Return what is not heard of a sentence, a sentence each."""
-    unknown, cut = ears.unknown(text), ears.cut(text)
-    said = [f"it does not know {', '.join(map(repr, unknown))}"] if unknown else []
-    return said + ([f"it takes no more than the words before '{cut}'"] if cut else [])
+def unheard(ears: Hearing, texts: Sequence[str]) -> list[str]:
+    """Return what is not heard of sentences, a sentence for each word and for each end that is cut off."""
+    words = dict.fromkeys(word for text in texts for word in ears.unknown(text))
+    ends = {text: end for text in texts if (end := ears.cut(text))}
+    return [f"this model does not know '{word}' and goes on without it" for word in words] + [
+        f"of '{text}' this model takes no more than the words before '{end}'" for text, end in ends.items()
+    ]
+
+
+def tell_lost(reader: object, texts: Sequence[str]) -> None:
+    """Warn of what is not heard of sentences, each word once; raise ConfigError where of one nothing is."""
+    if isinstance(reader, TextReader):
+        reader.require_heard(texts)
+    if isinstance(reader, Listener):
+        for lost in reader.lost(texts):
+            warnings.warn(lost, LostWords, stacklevel=3)
