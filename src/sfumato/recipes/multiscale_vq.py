@@ -5,12 +5,4 @@ from sfumato.recipes.facts import Facts
 
 def recipe(facts: Facts) -> dict[str, object]:
     """Return the family and how it is trained."""
-    return {
-        "family": {
-            "name": "multiscale-vq",
-            "codes": 64 if facts.is_small else 256,
-            "depth": 4 if facts.is_small else 8,
-            "decoder": facts.decoder(),
-        },
-        **facts.likelihood_training(),
-    }
+    return {"family": {"name": "multiscale-vq", **facts.codebook()}, **facts.likelihood_training()}
