@@ -108,11 +108,11 @@ class Facts:
     def token_network(self) -> dict[str, object]:
         """Return the size of a network over tokens, and how they are chosen.
 
-        It is wide and shallow, as products are what is cheap. Short trainings leave much unclear, which
-        guidance and the loss of the least probable tokens make up for.
+        It is wide and shallow, as products are what is cheap. What a short training leaves unclear, guidance
+        makes up for; it is learned, so that each token takes one question.
         """
         size = {"width": 128, "layers": 4} if self.is_small else {"width": 256, "layers": 3}
-        return {**size, "top_p": 0.95, "guidance": 1.5 if self.conditions() else 1.0}
+        return {**size, "learned_guidance": 1.5 if self.conditions() else 1.0}
 
     def pixel_network(self) -> dict[str, object]:
         """Return the size of a network over pixels; few pictures are moved, lest they be learned by heart.
