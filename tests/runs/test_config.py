@@ -19,7 +19,7 @@ from sfumato.runs.config import parse_config, read_config
 from sfumato.runs.model import build_model
 from sfumato.runs.registry import PIECES, build, complete
 
-PICTURES_ONLY = {"masked-autoencoder", "vq-vae"}
+PICTURES_ONLY = {"masked-autoencoder", "multiscale-vq", "vq-vae"}
 CAPTIONS_ONLY = {"clip"}
 MORE_NEEDED = {"prior": "by --latent RUN", "upsampler": "multiples of 16", "colouriser": "colour pictures"}
 """Recipes for which neither data set has what it takes, and what they say."""

@@ -39,7 +39,7 @@ def test_a_raster_shows_its_neighbours() -> None:
     shown = order.shown(torch.arange(9)[None], lettered(order), slice(0, 9))[0]
     assert shown[4].nonzero().flatten().tolist() == [0, 1, 2, 3]
     assert shown[0].abs().sum() == 0
-    assert shown[3].nonzero().flatten().tolist() == [0, 1]  # nothing wraps around
+    assert shown[3].nonzero().flatten().tolist() == [0, 1, 2]  # above, and the token before
 
 
 def test_a_channel_is_shown_those_before_it() -> None:

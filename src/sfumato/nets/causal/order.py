@@ -84,15 +84,12 @@ def embedded(tokens: Tensor, table: Tensor) -> Tensor:
     return F.embedding(tokens.where(tokens != UNKNOWN, len(table)), torch.cat([table, nothing]))
 
 
-NEIGHBOURS = ((0, -1), (-1, 0), (-1, -1), (-1, 1))
-"""Rows down and columns to the right of the places nearby that come earlier: left, above, and its sides."""
-
-
 @dataclass(frozen=True)
 class Raster:
     """Row after row, in each from left to right, at each place channel after channel.
 
-    A place is shown its neighbours that are known by then, and the channels of its own place before its own.
+    A place is shown the token before its own, its neighbours that are known by then, and the channels of its
+    own place before its own. Were the token before left out where a row begins, no place could know it yet.
     """
 
     rows: int
@@ -111,8 +108,8 @@ class Raster:
 
     @property
     def views(self) -> int:
-        """The neighbours and the channels before."""
-        return len(self._offsets)
+        """The token before, the neighbours and the channels."""
+        return 1 + len(self._offsets)
 
     @property
     def pauses(self) -> tuple[int, ...]:
@@ -122,8 +119,10 @@ class Raster:
 
     @property
     def _offsets(self) -> list[tuple[int, int, int]]:
-        around = [(down, right, 0) for down, right in NEIGHBOURS if self.rows > 1 or not down]
-        return around + [(0, 0, -back) for back in range(1, self.channels)]
+        """Rows down, columns to the right and channels on of what is shown besides the token before."""
+        around = [(-1, 0, 0), (-1, -1, 0), (-1, 1, 0)] if self.rows > 1 else []
+        left = [(0, -1, 0)] if self.channels > 1 else []  # else it is the token before
+        return around + left + [(0, 0, -back) for back in range(2, self.channels)]
 
     def coordinates(self) -> Tensor:
         """Return row, column and channel of each place."""
@@ -133,10 +132,11 @@ class Raster:
     def _sources(self) -> Tensor:
         """The place that each view shows to each place, int64 (views, L), −1 where that lies outside."""
         at = self.coordinates()
-        moved = at + torch.tensor(self._offsets)[:, None]
+        moved = at + torch.tensor(self._offsets, dtype=torch.int64).view(-1, 1, 3)
         inside = ((moved >= 0) & (moved < torch.tensor(self.axes))).all(-1)
         strides = torch.tensor([self.columns * self.channels, self.channels, 1])
-        return (moved * strides).sum(-1).where(inside, -1)
+        before = torch.arange(len(at))[None] - 1
+        return torch.cat([before, (moved * strides).sum(-1).where(inside, -1)])
 
     def shown(self, tokens: Tensor, tables: Tensor, places: slice) -> Tensor:
         """Return the sum of what the neighbours show, each by its own table."""
