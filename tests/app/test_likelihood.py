@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from helpers import call, captioned_folder, exhaust, tiny_training
 from sfumato.app.likelihood import held_out, log_scale, plain_denoiser
@@ -160,6 +161,28 @@ def test_captions_are_told_and_their_lack_is_said(tmp_path: Path, capsys) -> Non
     (bare / "metadata.csv").unlink()
     assert held_out(run, load_data(str(bare)), 4, 0).condition is None
     assert "does not tell text" in " ".join(capsys.readouterr().err.split())
+
+
+def test_data_that_has_changed_is_not_taken_for_the_run_s_own(tmp_path: Path, capsys) -> None:
+    source = tmp_path / "scenes"
+    source.mkdir()
+    captioned_folder(source)
+    run = begun(tmp_path / "run", source, "conditions.text.width=16", "conditions.text.layers=1")
+    verbs = (
+        ("fit-grid", run.folder, "--trajectories", "2", "--steps", "2"),
+        ("likelihood", run.folder, "-n", "2"),
+    )
+    for words in verbs:
+        assert call(*words) == 0
+        assert "it has changed" not in " ".join(capsys.readouterr().err.split())
+    Image.new("RGB", (16, 16), "white").save(source / "0.png")
+    for words in verbs:
+        assert call(*words) == 0
+        assert "was trained on: it has changed" in " ".join(capsys.readouterr().err.split())
+    other = tmp_path / "other"
+    shutil.copytree(source, other)  # who names data knows that it is other data
+    assert call("likelihood", run.folder, "-n", "2", "--data", other) == 0
+    assert "it has changed" not in " ".join(capsys.readouterr().err.split())
 
 
 def test_what_makes_pictures_larger_is_told_the_small_ones(tmp_path: Path) -> None:
