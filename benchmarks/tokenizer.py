@@ -97,8 +97,8 @@ def page(run: Run, rows: list[Kept], used: float, n: int, rates: list[float], pi
     return f"""# The tokenizer of maps ({date.today().isoformat()})
 
 `python benchmarks/tokenizer.py`: `multiscale-vq` on {Path(run.config.data.source).name}, trained for
-{run.done.seconds:.0f} s{machine}, {run.done.steps:,} steps; {versions("torch")}. Of {n:,} held-out pictures, as the
-mean of the pictures' own: **{rows[-1].psnr:.1f} dB** with {rows[-1].tokens} tokens, and **{used:.0%}** of
+{run.done.seconds:.0f} s{machine}, {run.done.steps:,} steps; {versions("torch")}. Of {n:,} held-out pictures,
+as the mean of their own: **{rows[-1].psnr:.1f} dB** with {rows[-1].tokens} tokens, and **{used:.0%}** of
 {run.family.writing.vocabulary} codes used. Wished: {GOAL}.
 
 From the first maps alone, the rest unknown; "in play" is the exponential of the entropy of the last map's

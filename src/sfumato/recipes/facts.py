@@ -111,12 +111,16 @@ class Facts:
             return {"training": {"batch": 512, "clip": 10.0}}
         return {"training": {"batch": 128, "learning_rate": 6e-3, "clip": 10.0}}
 
+    def causal_size(self) -> dict[str, object]:
+        """Return the size of a network over tokens: wide and shallow, as products are what is cheap."""
+        return {"width": 128, "layers": 4} if self.is_small else {"width": 256, "layers": 3}
+
     def causal_training(self) -> dict[str, object]:
         """Return how a model of tokens is told and trained: matrices gain by Muon as convolutions do."""
         return {
             "conditions": self.conditions(),
             "optimiser": "muon",
-            "training": {"batch": 64, "learning_rate": 6e-3},
+            "training": {"batch": 64 if self.is_small else 128, "learning_rate": 6e-3},
         }
 
     def token_training(self) -> dict[str, object]:
