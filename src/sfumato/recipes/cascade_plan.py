@@ -34,7 +34,8 @@ class CascadeWish:
     """What a person says of a cascade; None or nothing where they say nothing.
 
     recipe: one of `CASCADES`; settings: "stage.key=value" over the stages' recipes; budget: of all stages
-    together; reading: of its data. A new one needs a recipe and a budget.
+    together; reading: of its data; text_encoder: the folder of what reads captions where sampling begins. A
+    new one needs a recipe and a budget.
     """
 
     recipe: str | None = None
@@ -42,6 +43,7 @@ class CascadeWish:
     budget: str | None = None
     seed: int | None = None
     reading: Mapping[str, Any] = field(default_factory=dict)
+    text_encoder: str | Path | None = None
 
 
 def planned(wish: CascadeWish, whole: Dataset, folder: Path) -> CascadeConfig:
@@ -66,6 +68,7 @@ def planned(wish: CascadeWish, whole: Dataset, folder: Path) -> CascadeConfig:
         stages=tuple(
             StageConfig(name=stage.name, gives=stage.gives, samples=stage.samples) for stage in stages
         ),
+        text_encoder=None if wish.text_encoder is None else str(wish.text_encoder),
     )
     # The last stage has most to ask of the pictures' size, and the others' follows from it.
     for stage in reversed(stages):
@@ -102,7 +105,10 @@ def configured(
     """Return the configuration of a stage on `dataset`, in its size; latent, told: as for `configure`."""
     prefix = f"{stage.name}."
     settings = tuple(text.removeprefix(prefix) for text in plan.settings if text.startswith(prefix))
-    return configure(dataset, stage.recipe, plan.seed, settings, share_of(plan, stage), latent, told)
+    # What a person asks for is read where sampling begins; the stages behind it see what was made of that.
+    first = next(each for each in CASCADES[plan.recipe] if each.samples)
+    reads = plan.text_encoder if stage.name == first.name else None
+    return configure(dataset, stage.recipe, plan.seed, settings, share_of(plan, stage), latent, told, reads)
 
 
 def share_of(plan: CascadeConfig, stage: Stage) -> Budget:
