@@ -1,6 +1,7 @@
 """What a cascade is to be: tried out before any time is spent, and kept when it is taken up again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from sfumato.errors import ConfigError, RunError, unknown
 from sfumato.families.agreements import Generator
 from sfumato.recipes import configure
 from sfumato.recipes.cascades import CASCADES, Stage
-from sfumato.runs.agreements import SamplingWish
+from sfumato.runs.agreements import Model, SamplingWish
 from sfumato.runs.cascade.config import CascadeConfig, StageConfig, read_cascade
 from sfumato.runs.conditions.picture import averaged
 from sfumato.runs.config import LatentConfig, RunConfig
@@ -120,14 +121,25 @@ def share_of(plan: CascadeConfig, stage: Stage) -> Budget:
 
 def _try_out(plan: CascadeConfig, stage: Stage, whole: Dataset, place: Path) -> None:
     """Configure and build a stage as it will be; raise ConfigError for what would be refused then."""
-    some = _sketch(whole, whole.shape[-1] // stage.smaller)
-    told = TOLD if stage.told_by else None
-    try:
-        latent = _codes(plan, stage.codes_of, whole) if stage.codes_of else None
-        model = build_model(configured(plan, stage, some, latent, told))
+    latent = _codes(plan, stage.codes_of, whole) if stage.codes_of else None
+    model = _built(plan, stage, whole, latent)
+    with _blamed(stage):
         model.refuse_idle()
         if isinstance(model.family, Generator):
             model.sampling(SamplingWish(place))
+
+
+def _built(plan: CascadeConfig, stage: Stage, whole: Dataset, latent: LatentConfig | None) -> Model:
+    some = _sketch(whole, whole.shape[-1] // stage.smaller)
+    with _blamed(stage):
+        return build_model(configured(plan, stage, some, latent, TOLD if stage.told_by else None))
+
+
+@contextmanager
+def _blamed(stage: Stage) -> Iterator[None]:
+    """Say of what is refused which stage it is of."""
+    try:
+        yield
     except ConfigError as error:
         raise ConfigError(f"stage '{stage.name}': {error}") from error
 
@@ -135,8 +147,7 @@ def _try_out(plan: CascadeConfig, stage: Stage, whole: Dataset, place: Path) -> 
 def _codes(plan: CascadeConfig, name: str, whole: Dataset) -> LatentConfig:
     """Return what stands for the codes of the stage `name`, which is not trained yet."""
     home = next(stage for stage in CASCADES[plan.recipe] if stage.name == name)
-    some = _sketch(whole, whole.shape[-1] // home.smaller)
-    return sketched(build_model(configured(plan, home, some, None, None)).family, WIDTH)
+    return sketched(_built(plan, home, whole, None).family, WIDTH)
 
 
 def _sketch(whole: Dataset, side: int) -> Dataset:
