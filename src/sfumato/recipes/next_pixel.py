@@ -5,4 +5,5 @@ from sfumato.recipes.facts import Facts
 
 def recipe(facts: Facts) -> dict[str, object]:
     """Return the family, for as many levels as the data's values have, and how it is trained."""
-    return {"family": {"name": "next-pixel", "levels": facts.levels}, **facts.causal_training()}
+    family = {"name": "next-pixel", "levels": facts.levels, **facts.pixel_network()}
+    return {"family": family, **facts.causal_training()}

@@ -5,4 +5,4 @@ from sfumato.recipes.facts import Facts
 
 def recipe(facts: Facts) -> dict[str, object]:
     """Return the family and how it is trained; raise ConfigError without a tokenizer."""
-    return {"family": {"name": "token-transformer", **facts.causal_size()}, **facts.token_training()}
+    return {"family": {"name": "token-transformer", **facts.token_network()}, **facts.token_training()}

@@ -142,11 +142,10 @@ def test_the_loss_is_the_mean_of_log_prob_over_tokens(name: str) -> None:
 
 def model_tokens(model: Autoregressive, moment: Moment) -> Tensor:
     """Return the tokens of a moment's state, `UNKNOWN` where one is grey, which is no level of four."""
-    if moment.state.ndim == 2:
+    if not moment.state.is_floating_point():
         return moment.state
-    return model.letters.read(moment.state).masked_fill(
-        moment.state.permute(0, 2, 3, 1).flatten(1) == 0, UNKNOWN
-    )
+    by_place = moment.state.permute(0, 2, 3, 1).flatten(1) if moment.state.ndim == 4 else moment.state
+    return model.letters.read(moment.state).masked_fill(by_place == 0, UNKNOWN)
 
 
 @every_model

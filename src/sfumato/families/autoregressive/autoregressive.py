@@ -9,7 +9,7 @@ true tokens and asks for all of them in one pass; sampling asks group by group.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 import torch
@@ -21,6 +21,7 @@ from sfumato.errors import ConfigError
 from sfumato.families.agreements import UNKNOWN, Batch, Draws, Moment, Player
 from sfumato.families.autoregressive.choosing import Choice, chosen, probabilities
 from sfumato.families.autoregressive.letters import Letters
+from sfumato.families.autoregressive.moving import MOVED, Moving
 from sfumato.families.conditioning import Conditioning
 from sfumato.nets.causal.order import Order, spans
 from sfumato.nets.causal.transformer import CausalNetwork, Reading
@@ -59,7 +60,8 @@ class Autoregressive:
     module: (tokens, condition) -> logits; letters: between examples and tokens; order: of the tokens;
     conditioning: what training hides of conditions; choice: how tokens are chosen unless one says otherwise;
     width: numbers of a place in the network, dropout: the share of them that is left out in training, the
-    same at all places of an example (Gal & Ghahramani 2016); blind: the share of tokens that is not shown.
+    same at all places of an example (Gal & Ghahramani 2016); blind: the share of tokens that is not shown;
+    moving: of training examples.
     """
 
     module: CausalNetwork
@@ -70,6 +72,7 @@ class Autoregressive:
     width: int
     dropout: float = 0.0
     blind: float = 0.0
+    moving: Moving = field(default_factory=lambda: Moving(0))
 
     @property
     def obeys(self) -> tuple[str, ...]:
@@ -82,7 +85,7 @@ class Autoregressive:
 
     def draw(self, rows: int, shape: tuple[int, ...], generator: torch.Generator) -> Draws:
         """Draw whose conditions are hidden, what is dropped of each layer, and which tokens are not shown."""
-        draws = dict(self.conditioning.draw(rows, generator))
+        draws = {**self.conditioning.draw(rows, generator), **self.moving.draw(rows, generator)}
         if self.dropout:
             drawn = torch.rand(rows, len(self.module.layers), self.width, generator=generator)
             draws["masks"] = (drawn >= self.dropout) / (1 - self.dropout)
@@ -96,9 +99,12 @@ class Autoregressive:
 
     def loss(self, batch: Batch, draws: Draws) -> Tensor:
         """Return the nats of a token, the mean over those of each example: (B,)."""
-        tokens = self.letters.read(batch.examples)
+        x, condition = batch.examples, self.conditioning(batch.condition, draws)
+        if MOVED in draws:
+            x, condition = self.moving(x, condition, draws[MOVED])
+        tokens = self.letters.read(x)
         seen = tokens.masked_fill(draws["blind"], UNKNOWN) if "blind" in draws else tokens
-        logits = self.module(seen, self.conditioning(batch.condition, draws), draws.get("masks"))
+        logits = self.module(seen, condition, draws.get("masks"))
         return F.cross_entropy(logits.mT, tokens, reduction="none").mean(1)
 
     def log_prob(self, x: Tensor, condition: Condition | None) -> Tensor:

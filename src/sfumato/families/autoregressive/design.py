@@ -61,6 +61,5 @@ class CausalDesign:
             )
         module = self.network(order, letters.vocabulary, facts)
         hidden = Conditioning(facts.drop, tuple(facts.told))
-        return Autoregressive(
-            module, letters, order, hidden, self.choice, self.width, self.dropout, self.blind
-        )
+        sizes = (self.width, self.dropout, self.blind)
+        return Autoregressive(module, letters, order, hidden, self.choice, *sizes)

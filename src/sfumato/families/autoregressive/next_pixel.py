@@ -4,13 +4,15 @@ A picture of C·H·W values is that many tokens, row after row, the channels of 
 networks predict them: a transformer, which keeps what it has worked out, and a gated PixelCNN.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import DataFacts
 from sfumato.families.autoregressive.autoregressive import Autoregressive
 from sfumato.families.autoregressive.design import CausalDesign
 from sfumato.families.autoregressive.letters import Levels
+from sfumato.families.autoregressive.moving import Moving
+from sfumato.families.conditioning import Conditioning
 from sfumato.nets.causal.convolution import PixelCNN
 from sfumato.nets.causal.order import Order, Raster
 from sfumato.nets.causal.transformer import CausalNetwork
@@ -18,9 +20,14 @@ from sfumato.nets.causal.transformer import CausalNetwork
 
 @dataclass(frozen=True)
 class NextPixel(CausalDesign):
-    """A transformer over pixels; levels: how many values a channel of a pixel has, 2 to 256."""
+    """A transformer over pixels.
+
+    levels: how many values a channel of a pixel has, 2 to 256; moved: by how many pixels examples are moved
+    in training, see `moving`.
+    """
 
     levels: int = 256
+    moved: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -32,8 +39,10 @@ class NextPixel(CausalDesign):
         if len(facts.shape) != 3 or facts.bounds is None:
             raise ConfigError("pixels in raster order are for pictures: leave --latent out, or choose others")
         channels, height, width = facts.shape
-        letters = Levels((channels, height, width), self.levels)
-        return self.model(Raster(height, width, channels), letters, facts)
+        letters, moving = Levels((channels, height, width), self.levels), Moving(self.moved)
+        told = replace(facts, told={**facts.told, **moving.kinds()})
+        model = self.model(Raster(height, width, channels), letters, told)
+        return replace(model, conditioning=Conditioning(facts.drop, tuple(facts.told)), moving=moving)
 
 
 @dataclass(frozen=True)

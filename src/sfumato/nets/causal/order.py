@@ -85,6 +85,10 @@ def embedded(tokens: Tensor, table: Tensor) -> Tensor:
     return F.embedding(tokens.where(tokens != UNKNOWN, len(table)), torch.cat([table, nothing]))
 
 
+REACH = 2
+"""Rows up and columns to either side that a place in raster order is shown."""
+
+
 @dataclass(frozen=True)
 class Raster:
     """Row after row, in each from left to right, at each place channel after channel.
@@ -121,9 +125,11 @@ class Raster:
     @property
     def _offsets(self) -> list[tuple[int, int, int]]:
         """Rows down, columns to the right and channels on of what is shown besides the token before."""
-        around = [(-1, 0, 0), (-1, -1, 0), (-1, 1, 0)] if self.rows > 1 else []
-        left = [(0, -1, 0)] if self.channels > 1 else []  # else it is the token before
-        return around + left + [(0, 0, -back) for back in range(2, self.channels)]
+        across, down = range(-REACH, REACH + 1), range(-REACH, 0) if self.rows > 1 else ()
+        above = [(back, right, 0) for back in down for right in across]
+        # Of one channel the place to the left holds the token before.
+        left = [(0, -back, 0) for back in range(1 if self.channels > 1 else 2, REACH + 1)]
+        return above + left + [(0, 0, -back) for back in range(2, self.channels)]
 
     @cached_property
     def coordinates(self) -> Tensor:
@@ -143,11 +149,10 @@ class Raster:
     def shown(self, tokens: Tensor, tables: Tensor, places: slice) -> Tensor:
         """Return the sum of what the neighbours show, each by its own table."""
         behind = torch.cat([tokens, torch.full_like(tokens[:, :1], UNKNOWN)], 1)  # place −1 is outside
-        seen = [
-            embedded(behind[:, source[places]], table)
-            for source, table in zip(self._sources.to(tokens.device), tables, strict=True)
-        ]
-        return torch.stack(seen).sum(0)
+        seen = tables.new_zeros(())
+        for source, table in zip(self._sources.to(tokens.device), tables, strict=True):
+            seen = seen + embedded(behind[:, source[places]], table)
+        return seen
 
     def covered(self, mask: Tensor) -> Tensor:
         """Return the mask in the size of the places, all channels of one alike."""

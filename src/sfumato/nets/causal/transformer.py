@@ -51,10 +51,11 @@ class Layer(nn.Module):
         super().__init__()
         self.heads = heads_for(width, HEAD)
         self.modulate = zeroed(nn.Linear(width, 4 * width))
-        self.qkv = nn.Linear(width, 3 * width)
-        self.found = zeroed(nn.Linear(width, width))
-        self.inner = nn.Linear(width, 4 * width)
-        self.outer = zeroed(nn.Linear(4 * width, width))
+        # Shifts come from the condition: biases would only add to what each step has to sum up.
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.found = zeroed(nn.Linear(width, width, bias=False))
+        self.inner = nn.Linear(width, 4 * width, bias=False)
+        self.outer = zeroed(nn.Linear(4 * width, width, bias=False))
 
     def forward(self, h: Tensor, said: Tensor, look: Attention, mask: Tensor | None) -> Tensor:
         """Map h: (B, n, W) to the same shape, told `said`: (B, W); mask: of dropout, (B, W), if any."""
@@ -66,8 +67,12 @@ class Layer(nn.Module):
 
 
 def modulated(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Return the norm of h: (B, n, W) over W, scaled by 1 + scale and shifted."""
-    return torch.addcmul(shift, F.layer_norm(h, h.shape[-1:]), 1 + scale)
+    """Return the norm of h: (B, n, W) over W, scaled by 1 + scale and shifted, in their precision.
+
+    Autocast would have norms in float32, of which the next product makes bf16 again: twice the traffic.
+    """
+    with torch.autocast(h.device.type, enabled=False):
+        return torch.addcmul(shift, F.layer_norm(h.to(scale.dtype), h.shape[-1:]), 1 + scale)
 
 
 def masked(h: Tensor, mask: Tensor | None) -> Tensor:
@@ -85,7 +90,9 @@ class CausalTransformer(nn.Module):
         super().__init__()
         self.order = order
         # Parameters and no `nn.Embedding`: as large as what the layers add to them.
-        self.tables = nn.Parameter(nn.init.normal_(torch.empty(order.views, vocabulary, width), std=0.3))
+        self.tables = nn.Parameter(
+            nn.init.normal_(torch.empty(order.views, vocabulary, width), std=0.5 / order.views**0.5)
+        )
         self.places = nn.ParameterList(
             nn.init.normal_(torch.empty(size, width), std=0.3) for size in order.axes
         )
