@@ -1,7 +1,9 @@
 """What recipes know of the data, and what they all share: the scaling and a network of the right size."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -34,8 +36,9 @@ class Facts:
     """The data of a run, how it meets the model, and how many seconds there are to train.
 
     latent: in whose codes the model lives, None for a model of the data itself; examples: how many there are
-    to train on; text: the condition that their captions are, None without any; embedding: the condition that
-    their codes by another run are, None where the model is told none; levels: how many values bytes take.
+    to train on; find_text: finds the condition that their captions are, None without any; embedding: the
+    condition that their codes by another run are, None where the model is told none; levels: how many values
+    bytes take.
 
     A budget that counts steps or images is as good as a short one.
     """
@@ -45,9 +48,14 @@ class Facts:
     seconds: float = 0.0
     latent: LatentConfig | None = None
     examples: int = 0
-    text: dict[str, object] | None = None
+    find_text: Callable[[], dict[str, object] | None] = lambda: None
     embedding: dict[str, object] | None = None
     levels: int = 256
+
+    @cached_property
+    def text(self) -> dict[str, object] | None:
+        """The condition that captions are; a tokenizer learns them only for a recipe that asks."""
+        return self.find_text()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -202,7 +210,7 @@ def data_config(
         }
     )
     seconds = budget.amount if budget is not None and budget.of == "seconds" else 0.0
-    text = text_spec(dataset, text_encoder)
+    text = partial(text_spec, dataset, text_encoder)
     levels = levels_of(dataset.train.batch(some)[0]) if dataset.is_pictures else 256
     return Facts(data, spec, seconds, latent, len(dataset.train), text, embedding, levels)
 
