@@ -57,11 +57,12 @@ def score_run(
         print(text, end="")
     else:
         show(scores, words)
-    if isinstance(run, Cascade):
+    reported = run.alone if isinstance(run, Cascade) else run
+    if reported is None:
         console.print(f"kept in {run.folder / SCORES}")
     elif dataset.content_hash == run.config.data.content_hash:
-        write_run_report(run, dataset, [*scores.rows(), *words], scores.warnings)
-        console.print(f"kept in {run.folder / SCORES} and {run.folder / REPORT}")
+        write_run_report(reported, dataset, [*scores.rows(), *words], scores.warnings)
+        console.print(f"kept in {run.folder / SCORES} and {reported.folder / REPORT}")
     else:
         console.print(
             f"[yellow]note:[/] this is not the data {run.folder} was trained on: the scores are kept in "

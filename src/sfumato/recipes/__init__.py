@@ -46,6 +46,7 @@ RECIPES = {
     "ladder-vae": "a ladder of latents, read bottom up and drawn top down",
     "next-pixel": "a transformer over pixels, one after another, with an exact likelihood",
     "pixel-cnn": "the same by convolutions that look up and left alone (PixelCNN)",
+    "next-number": "the numbers of a vector one after another; with --latent, a prior from captions",
     "token-transformer": "a transformer over the tokens of a vq-vae, one after another (--latent)",
     "scale-transformer": "a transformer over the tokens of a multiscale-vq, map after map (--latent)",
     "gan": "a generator and a critic, by a relativistic loss that does not collapse",

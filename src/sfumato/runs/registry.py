@@ -30,7 +30,7 @@ from sfumato.diffusion import (
 from sfumato.errors import ConfigError, unknown
 from sfumato.families.adversarial import gan
 from sfumato.families.autoencoders import autoencoder, multiscale_vq, vq_vae
-from sfumato.families.autoregressive import next_pixel, next_token
+from sfumato.families.autoregressive import next_number, next_pixel, next_token
 from sfumato.families.contrasting import clip, contrastive
 from sfumato.families.hierarchies import hierarchical, ladder
 from sfumato.families.variational import vae
@@ -60,6 +60,7 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "clip": clip.CLIP,
         "next-pixel": next_pixel.NextPixel,
         "pixel-cnn": next_pixel.NextPixelByConvolution,
+        "next-number": next_number.NextNumber,
         "token-transformer": next_token.NextToken,
         "scale-transformer": next_token.NextScale,
     },

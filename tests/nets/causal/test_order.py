@@ -23,7 +23,7 @@ def test_groups_follow_each_other_and_every_place_lies_somewhere(order: Order) -
     assert [place for span in places for place in range(span.start, span.stop)] == list(
         range(sum(order.sizes))
     )
-    at = order.coordinates()
+    at = order.coordinates
     assert at.shape == (sum(order.sizes), len(order.axes))
     assert bool((at >= 0).all())
     assert bool((at < torch.tensor(order.axes)).all())
@@ -31,7 +31,7 @@ def test_groups_follow_each_other_and_every_place_lies_somewhere(order: Order) -
 
 
 def test_no_two_places_of_a_picture_are_one() -> None:
-    assert len({tuple(row) for row in Raster(3, 4, 3).coordinates().tolist()}) == 36
+    assert len({tuple(row) for row in Raster(3, 4, 3).coordinates.tolist()}) == 36
 
 
 def test_a_raster_shows_its_neighbours() -> None:

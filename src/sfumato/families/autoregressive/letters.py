@@ -59,6 +59,29 @@ class Levels:
 
 
 @dataclass(frozen=True)
+class Buckets:
+    """Numbers of a vector in K buckets of equal width from −reach to reach, the outer two of which are open.
+
+    length: of a vector; vocabulary: K, at least 2; reach: above 0.
+    """
+
+    length: int
+    vocabulary: int
+    reach: float
+    unit = "bits a number"
+
+    def read(self, x: Tensor) -> Tensor:
+        """Return the buckets of x: (B, D)."""
+        share = (x.float() + self.reach) / (2 * self.reach)
+        return (share * self.vocabulary).floor().clamp(0, self.vocabulary - 1).long()
+
+    def write(self, tokens: Tensor) -> Tensor:
+        """Return the middle of each bucket, 0 where none is known: (B, D)."""
+        middle = ((tokens.float() + 0.5) * (2 / self.vocabulary) - 1) * self.reach
+        return middle.where(tokens != UNKNOWN, 0.0)
+
+
+@dataclass(frozen=True)
 class Tokens:
     """Examples that are tokens already."""
 

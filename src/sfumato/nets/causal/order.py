@@ -49,8 +49,9 @@ class Order(Protocol):
         """The groups after which there is something to see."""
         ...
 
+    @property
     def coordinates(self) -> Tensor:
-        """Return where each place lies, int64 (L, axes)."""
+        """Where each place lies, int64 (L, axes)."""
         ...
 
     def shown(self, tokens: Tensor, tables: Tensor, places: slice) -> Tensor:
@@ -124,14 +125,15 @@ class Raster:
         left = [(0, -1, 0)] if self.channels > 1 else []  # else it is the token before
         return around + left + [(0, 0, -back) for back in range(2, self.channels)]
 
+    @cached_property
     def coordinates(self) -> Tensor:
-        """Return row, column and channel of each place."""
+        """Row, column and channel of each place."""
         return torch.cartesian_prod(*(torch.arange(size) for size in self.axes)).view(-1, 3)
 
     @cached_property
     def _sources(self) -> Tensor:
         """The place that each view shows to each place, int64 (views, L), −1 where that lies outside."""
-        at = self.coordinates()
+        at = self.coordinates
         moved = at + torch.tensor(self._offsets, dtype=torch.int64).view(-1, 1, 3)
         inside = ((moved >= 0) & (moved < torch.tensor(self.axes))).all(-1)
         strides = torch.tensor([self.columns * self.channels, self.channels, 1])
@@ -179,8 +181,9 @@ class Scales:
         """Every map."""
         return tuple(range(len(self.maps)))
 
+    @cached_property
     def coordinates(self) -> Tensor:
-        """Return the map of each place, and the row and column of the finest on which its middle lies."""
+        """The map of each place, and the row and column of the finest on which its middle lies."""
         rows, columns = self.maps[-1]
         found = []
         for number, (height, width) in enumerate(self.maps):

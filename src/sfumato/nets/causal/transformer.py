@@ -121,7 +121,7 @@ class CausalTransformer(nn.Module):
         masks: Tensor | None = None,
     ) -> Tensor:
         """Return the logits of the tokens at `places`: (B, n, V), in float32 at least."""
-        at = self.order.coordinates()[places].to(tokens.device)
+        at = self.order.coordinates[places].to(tokens.device)
         where = sum(table[at[:, axis]] for axis, table in enumerate(self.places))
         h = where + self.order.shown(tokens, self.tables, places)
         for number, (layer, look) in enumerate(zip(self.layers, looks, strict=True)):

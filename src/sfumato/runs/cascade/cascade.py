@@ -93,6 +93,11 @@ class Cascade:
         return next(place for place, stage in enumerate(self.stages) if not stage.config.makes_codes)
 
     @property
+    def alone(self) -> Run | None:
+        """The stage that makes the pictures, where all others only help to train it."""
+        return self.stages[0] if len(self.stages) == 1 else None
+
+    @property
     def conditions(self) -> Conditions:
         """What the cascade can be asked for: what its first stage knows."""
         return self.stages[0].conditions
