@@ -5,12 +5,10 @@ from sfumato.recipes.facts import Facts
 
 def recipe(facts: Facts) -> dict[str, object]:
     """Return the family and how it is trained."""
-    return {
-        "family": {
-            "name": "vq-vae",
-            "codes": 64 if facts.is_small else 256,
-            "depth": 4 if facts.is_small else 8,
-            "decoder": facts.decoder(),
-        },
-        **facts.likelihood_training(),
-    }
+    return {"family": {"name": "vq-vae", **codebook(facts)}, **facts.likelihood_training()}
+
+
+def codebook(facts: Facts) -> dict[str, object]:
+    """Return how many codes there are, how many numbers each has, and the likelihood of a picture."""
+    codes, depth = (64, 4) if facts.is_small else (256, 8)
+    return {"codes": codes, "depth": depth, "decoder": facts.decoder()}
