@@ -16,6 +16,7 @@ from sfumato.data.dataset import Split
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Autoencoder, Encoder, Generator
 from sfumato.recipes import configure
+from sfumato.runs.config import LatentConfig
 from sfumato.runs.fitting import Training, begin_training
 from sfumato.runs.latent import latent_config
 from sfumato.runs.registry import PIECES
@@ -24,9 +25,15 @@ from sfumato.train.budget import Budget
 from sfumato.train.events import Stepped
 from sfumato.train.signals import StopRequest
 
-SMALL = {"width": 16, "latent": 4, "codes": 16}
+SMALL = {"width": 16, "latent": 4, "codes": 16, "layers": 1}
 """Options that make a family quick, where it has them."""
 DATA = load_data("digits")
+LIVES_IN = {
+    "next-number": "linear-autoencoder",
+    "token-transformer": "vq-vae",
+    "scale-transformer": "multiscale-vq",
+}
+"""Families that are for codes or tokens, and whose these are here."""
 CAPTIONED = ("clip",)
 """Families that learn from captions, of which the digits have none."""
 every_family = pytest.mark.parametrize("name", [*PIECES["family"], "images"])
@@ -45,8 +52,17 @@ def data_for(name: str) -> Dataset:
     return SAID if name in CAPTIONED else DATA
 
 
-def settings(name: str) -> tuple[str, ...]:
-    options = configure(data_for(name), name).family
+def home_of(name: str, folder: Path) -> Run | None:
+    """Return what writes the codes or tokens that a family is for, trained beside its folder."""
+    if name not in LIVES_IN:
+        return None
+    home = folder.with_name(f"{folder.name}-home")
+    trained(LIVES_IN[name], home, 2)
+    return Run.open(home)
+
+
+def settings(name: str, latent: LatentConfig | None) -> tuple[str, ...]:
+    options = configure(data_for(name), name, latent=latent).family
     small = [f"family.{key}={value}" for key, value in SMALL.items() if key in options]
     if name == "images":
         small = ["network.widths=[16]", "network.fold=1"]
@@ -54,9 +70,10 @@ def settings(name: str) -> tuple[str, ...]:
 
 
 def trained(name: str, folder: Path, steps: int, stop_at: int | None = None, **how: Any) -> Training:
-    data = data_for(name)
-    config = configure(data, name, settings=settings(name), latent=how.get("latent"))
-    training = begin_training(config, data, folder, Budget.parse(f"{steps}steps"), how.get("autoencoder"))
+    data, home = data_for(name), how.get("autoencoder") or home_of(name, folder)
+    latent = latent_config(home, data) if home else None
+    config = configure(data, name, settings=settings(name, latent), latent=latent)
+    training = begin_training(config, data, folder, Budget.parse(f"{steps}steps"), home)
     stop = StopRequest()
     for event in training.events(stop):
         if isinstance(event, Stepped) and event.done.steps == stop_at:
@@ -148,8 +165,7 @@ def test_any_recipe_trains_in_the_codes_of_any_autoencoder(tmp_path: Path) -> No
 def test_codes_there_and_back_are_what_the_autoencoder_rebuilds(tmp_path: Path) -> None:
     trained("linear-autoencoder", tmp_path / "auto", 3)
     autoencoder = Run.open(tmp_path / "auto")
-    latent = latent_config(autoencoder, DATA)
-    trained("points", tmp_path / "run", 1, latent=latent, autoencoder=autoencoder)
+    trained("points", tmp_path / "run", 1, autoencoder=autoencoder)
     run, examples = Run.open(tmp_path / "run"), DATA.held_out.store.take(torch.arange(9))
     there_and_back = run.scaling.to_data(run.scaling.to_model(examples)).numpy()
     rebuilt = autoencoder.decode(autoencoder.encode(examples))

@@ -107,6 +107,11 @@ class Facts:
         """
         return "logistic" if self.is_pictures and self.shape[0] > 1 else "gaussian"
 
+    def codebook(self) -> dict[str, object]:
+        """Return the size of a book of codes, the numbers in a code, and what reads them."""
+        size = {"codes": 64, "depth": 4} if self.is_small else {"codes": 256, "depth": 8}
+        return {**size, "decoder": self.decoder()}
+
     def likelihood_training(self) -> dict[str, object]:
         """Return how weights are found where losses are sums over an example's values, and so large."""
         if not self.is_pictures:
