@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -23,6 +23,8 @@ MEASURED_ON = 4096
 
 FEW = 10_000
 """Examples below which a model of pixels would know them by heart before its training ends."""
+TOKENS_OF_BATCH = 32_768
+"""Tokens a batch has at most: attention to long sequences takes memory in proportion to their square."""
 LEAST_EVEN = 32
 """The most levels below 256 that data is looked through for."""
 
@@ -136,11 +138,16 @@ class Facts:
         return {"width": 96 if self.is_small else 128, "layers": 4, **few}
 
     def causal_training(self) -> dict[str, object]:
-        """Return how a model of tokens is told and trained: matrices gain by Muon as convolutions do."""
+        """Return how a model of tokens is told and trained: matrices gain by Muon as convolutions do.
+
+        A picture of many tokens is many examples: batches have about as many tokens, whatever the pictures.
+        """
+        most = max(1, TOKENS_OF_BATCH // math.prod(self.shape))
+        batch = min(64 if self.is_small else 128, 2 ** int(math.log2(most)))
         return {
             "conditions": self.conditions(),
             "optimiser": "muon",
-            "training": {"batch": 64 if self.is_small else 128, "learning_rate": 6e-3},
+            "training": {"batch": batch, "learning_rate": 6e-3},
         }
 
     def token_training(self) -> dict[str, object]:
@@ -150,7 +157,8 @@ class Facts:
                 "this model is of tokens: name a tokenizer's run by --latent RUN, one of --recipe vq-vae "
                 "or multiscale-vq, or train both at once by --recipe next-token or var."
             )
-        return {"latent": self.latent.model_copy(update={"tokens": True}), **self.causal_training()}
+        latent = self.latent.model_copy(update={"tokens": True})
+        return {"latent": latent, **replace(self, latent=latent).causal_training()}
 
     def labels(self) -> dict[str, object]:
         """Return the condition that an example's label is, where the data has labels."""
