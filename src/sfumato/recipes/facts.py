@@ -126,7 +126,7 @@ class Facts:
         It is wide and shallow, as products are what is cheap. What a short training leaves unclear, guidance
         makes up for; it is learned, so that each token takes one question.
         """
-        size = {"width": 128, "layers": 4} if self.is_small else {"width": 256, "layers": 3}
+        size = {"width": 128, "layers": 4} if self.is_small else {"width": 192, "layers": 3}
         return {**size, "learned_guidance": 1.5 if self.conditions() else 1.0}
 
     def pixel_network(self) -> dict[str, object]:
@@ -143,7 +143,7 @@ class Facts:
         A picture of many tokens is many examples: batches have about as many tokens, whatever the pictures.
         """
         most = max(1, TOKENS_OF_BATCH // math.prod(self.shape))
-        batch = min(64 if self.is_small else 128, 2 ** int(math.log2(most)))
+        batch = min(64, 2 ** int(math.log2(most)))
         return {
             "conditions": self.conditions(),
             "optimiser": "muon",
