@@ -92,14 +92,16 @@ def decoded(run: Run, written: Tensor) -> Tensor:
 def page(run: Run, rows: list[Kept], used: float, n: int, rates: list[float], picture: str) -> str:
     """Return the result as Markdown."""
     bits = math.log2(run.family.writing.vocabulary)
-    machine = f" (bf16 matrix product {sum(rates) / len(rates):.2f} TFLOP/s)" if rates else ""
+    machine = f" (matrix product {sum(rates) / len(rates):.2f} TFLOP/s)" if rates else ""
+    source = Path(run.config.data.source).name
     lines = "\n".join(row.line(bits) for row in rows)
     return f"""# The tokenizer of maps ({date.today().isoformat()})
 
-`python benchmarks/tokenizer.py`: `multiscale-vq` on {Path(run.config.data.source).name}, trained for
-{run.done.seconds:.0f} s{machine}, {run.done.steps:,} steps; {versions("torch")}. Of {n:,} held-out pictures,
-as the mean of their own: **{rows[-1].psnr:.1f} dB** with {rows[-1].tokens} tokens, and **{used:.0%}** of
-{run.family.writing.vocabulary} codes used. Wished: {GOAL}.
+`python benchmarks/tokenizer.py`: `multiscale-vq` on {source}, trained for
+{run.done.seconds:.0f} s{machine}, {run.done.steps:,} steps; {versions("torch")}.
+Of {n:,} held-out pictures, as the mean of the pictures' own: **{rows[-1].psnr:.1f} dB** with
+{rows[-1].tokens} tokens, and **{used:.0%}** of {run.family.writing.vocabulary} codes used.
+Wished: {GOAL}.
 
 From the first maps alone, the rest unknown; "in play" is the exponential of the entropy of the last map's
 tokens:

@@ -148,7 +148,9 @@ LECTURES = [
 OF_DIFFUSION = ("N6789", "R45678", "A567", "H345678", "D12345678")
 BEFORE_DIFFUSION = ("N12345", "R12", "A1234", "H123")
 FROM_WORDS = {"R9", "A8", "R10", "R11", "R12", "H10"}
-ROWS = {letter + n for letter, *ns in (*BEFORE_DIFFUSION, *OF_DIFFUSION) for n in ns} | FROM_WORDS
+PIECE_BY_PIECE = {"R3", "H9"}
+ROWS = {letter + n for letter, *ns in (*BEFORE_DIFFUSION, *OF_DIFFUSION) for n in ns}
+ROWS |= FROM_WORDS | PIECE_BY_PIECE
 
 
 def test_every_row_of_the_lectures_is_there() -> None:

@@ -75,17 +75,20 @@ def fit_cascade(
     seed: int = 0,
     settings: Iterable[str] = (),
     listeners: Iterable[Subscriber] = (),
+    text_encoder: str | Path | None = None,
 ) -> Cascade:
     """Train a new cascade, several models in the one folder `out`, and return it, ready to be sampled.
 
     dataset: as `load_data` read it, in the size of the last stage; it is read again for smaller stages.
     recipe: one of `sfumato.recipes.cascades.CASCADES`; budget: of all stages together; settings:
-    "stage.key=value" over their recipes; listeners: called with every event of every stage.
+    "stage.key=value" over their recipes; listeners: called with every event of every stage; text_encoder: as
+    for `fit`, for the stage that sampling begins with.
     Raises a SfumatoError for anything the caller can put right.
     """
     folder = Path(out)
     refuse_taken(folder)
-    plan = planned(CascadeWish(recipe, tuple(settings), budget, seed), dataset, folder)
+    wish = CascadeWish(recipe, tuple(settings), budget, seed, text_encoder=text_encoder)
+    plan = planned(wish, dataset, folder)
     data = {dataset.shape[-1]: dataset}
     for side in sides(plan) - data.keys():
         data[side] = load_data(dataset.source, **{**plan.reading, "size": side})

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from helpers import call, captioned_folder, exhaust, tiny_training
 from sfumato.app.likelihood import held_out, log_scale, plain_denoiser
@@ -18,6 +19,7 @@ from sfumato.diffusion.decoder import ContinuousGaussian
 from sfumato.diffusion.likelihood import ExactTrace, FlowLikelihood, Hutchinson, value_and_trace
 from sfumato.diffusion.schedules import RectifiedFlow
 from sfumato.diffusion.variance import FixedSmall
+from sfumato.errors import ConfigError
 from sfumato.randomness import SeededNoise, generator
 from sfumato.recipes import configure
 from sfumato.runs.conditions.text import open_tokenizer
@@ -160,6 +162,34 @@ def test_captions_are_told_and_their_lack_is_said(tmp_path: Path, capsys) -> Non
     (bare / "metadata.csv").unlink()
     assert held_out(run, load_data(str(bare)), 4, 0).condition is None
     assert "does not tell text" in " ".join(capsys.readouterr().err.split())
+
+
+def test_data_that_has_changed_is_not_taken_for_the_run_s_own(tmp_path: Path, capsys, monkeypatch) -> None:
+    source, other = tmp_path / "scenes", tmp_path / "other"
+    source.mkdir()
+    captioned_folder(source)
+    run = begun(tmp_path / "run", source, "conditions.text.width=16", "conditions.text.layers=1")
+
+    def enough(*given: object, **more: object) -> None:
+        raise ConfigError("it was read")
+
+    # What follows the reading takes long, and is tested elsewhere.
+    monkeypatch.setattr("sfumato.app.grid_fitting.fit_run_grid", enough)
+    monkeypatch.setattr("sfumato.app.likelihood.held_out", enough)
+
+    def said(*words: str | Path) -> str:
+        assert call(words[0], run.folder, *words[1:]) == 2
+        told = " ".join(capsys.readouterr().err.split())
+        assert "it was read" in told
+        return told
+
+    for verb in ("fit-grid", "likelihood"):
+        assert "has changed" not in said(verb)
+    Image.new("RGB", (16, 16), "white").save(source / "0.png")
+    shutil.copytree(source, other)
+    for verb in ("fit-grid", "likelihood"):
+        assert "was trained on: it has changed since" in said(verb)
+    assert "has changed" not in said("likelihood", "--data", other)  # who names data knows that it is other
 
 
 def test_what_makes_pictures_larger_is_told_the_small_ones(tmp_path: Path) -> None:

@@ -250,7 +250,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(source: Path, tmp_
     ):
         with pytest.raises(ConfigError, match=f"stage '{setting.split('.')[0]}'"):
             train_as_wished(wish(source, out, settings=(setting,)), resume=False)
-    with pytest.raises(ConfigError, match=r"stage 'prior'.*no captions"):
+    with pytest.raises(ConfigError, match=r"stage 'clip'.*with captions"):
         train_as_wished(wish(Path("digits"), out, recipe="dalle", settings=(), reading={"size": 16}), False)
     assert not out.exists()
 

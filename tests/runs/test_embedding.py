@@ -20,7 +20,7 @@ from sfumato.runs.conditions.embedding import ENCODER, directions, embedding_spe
 from sfumato.runs.fitting import Training, begin_training
 from sfumato.runs.kept import open_kept
 from sfumato.runs.latent import AUTOENCODER, latent_config
-from sfumato.runs.run import Run
+from sfumato.runs.run import CONFIG, Run
 from sfumato.train.budget import Budget
 from sfumato.train.signals import StopRequest
 
@@ -230,6 +230,13 @@ def test_the_prior_s_loss_is_the_error_of_the_embedding(prior: Run) -> None:
 def refused(action: Any, match: str, error: type[Exception] = ConfigError) -> None:
     with pytest.raises(error, match=match):
         action()
+
+
+@pytest.mark.parametrize("key", ["width", "layers"])
+def test_how_clip_reads_is_an_option_of_the_family(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match=f"conditions.text.{key} has no effect.* set family.{key}"):
+        begun("clip", tmp_path / "run", 1, f"conditions.text.{key}=16")
+    assert not (tmp_path / "run" / CONFIG).exists()
 
 
 def test_what_cannot_be_is_refused(clip: Run, decoder: Run, prior: Run, tmp_path: Path) -> None:

@@ -45,10 +45,9 @@ def train_as_wished(wish: TrainingWish, resume: bool) -> None:
 def start_cascade(wish: TrainingWish) -> None:
     """Train all stages of a new cascade; what is interrupted can be resumed."""
     one_process(f"train --recipe {wish.recipe}")
-    if wish.source is None or wish.latent or wish.encoder or wish.text_encoder:
+    if wish.source is None or wish.latent or wish.encoder:
         raise ConfigError(
-            f"'{wish.recipe}' is trained on pictures: name them, and leave out --latent, --encoder and "
-            "--text-encoder."
+            f"'{wish.recipe}' is trained on pictures: name them, and leave out --latent and --encoder."
         )
     folder = wish.out or default_folder(wish.source)
     refuse_at_once(folder)
@@ -73,7 +72,9 @@ def resume_cascade(wish: TrainingWish, folder: Path) -> None:
 
 
 def _said(wish: TrainingWish, budget: str | None) -> CascadeWish:
-    return CascadeWish(wish.recipe, wish.settings, budget, wish.seed, wish.reading)
+    return CascadeWish(
+        wish.recipe, wish.settings, budget, wish.seed, wish.reading, text_encoder=wish.text_encoder
+    )
 
 
 def _go_on(folder: Path, plan: CascadeConfig, source: str) -> None:

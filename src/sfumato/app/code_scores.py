@@ -13,7 +13,7 @@ from sfumato.app.console import bar, console, facts_table, output
 from sfumato.app.reconstructing import errors
 from sfumato.app.reporting import SCORES, write_run_report
 from sfumato.app.text_scores import found_by_words
-from sfumato.app.training import read_data
+from sfumato.app.training import read_for
 from sfumato.data import Dataset
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Autoencoder
@@ -31,7 +31,7 @@ def score_codes(run: Run, source: str | None, n: int, as_json: bool) -> list[Row
 
     n: how many held-out examples are rebuilt. Raises ConfigError where there is nothing to score them by.
     """
-    dataset = read_data(source or run.config.data.source, run.config.data.reading)
+    dataset = read_for(run, source)
     with bar() as progress:
         task = progress.add_task("scoring codes", total=None)
         rows = [*_read(run, dataset), *_rebuilt(run, dataset, n), *found_by_words(run, dataset)]

@@ -10,7 +10,7 @@ from sfumato.app.codes import Codes, fingerprint
 from sfumato.app.console import bar, output
 from sfumato.app.outputs import open_writer
 from sfumato.app.scoring import one_process
-from sfumato.app.training import read_data
+from sfumato.app.training import read_data, read_for
 from sfumato.condition import Condition
 from sfumato.data import Dataset
 from sfumato.errors import ConfigError
@@ -84,10 +84,8 @@ def as_run_reads(run: Run, source: str | None) -> Dataset:
     Pictures are cropped and shrunk as the run's own were. Raises ConfigError for examples that do not fit.
     """
     data = run.config.data
-    reading = dict(data.reading)
-    if source is not None and len(data.shape) == 3:
-        reading |= {"channels": data.shape[0], "size": data.shape[1]}
-    dataset = read_data(source or data.source, reading)
+    form = {"channels": data.shape[0], "size": data.shape[1]} if len(data.shape) == 3 else {}
+    dataset = read_for(run, None) if source is None else read_data(source, {**data.reading, **form})
     if dataset.shape != data.shape:
         raise ConfigError(
             f"{run.folder} is about examples of shape {data.shape}, and {dataset.source} has {dataset.shape}."

@@ -17,7 +17,7 @@ from torch import Tensor
 from sfumato.app.console import bar, console, facts_table, output
 from sfumato.app.likelihood import held_out, summary, worded
 from sfumato.app.scoring import one_process
-from sfumato.app.training import read_data
+from sfumato.app.training import read_for
 from sfumato.data import Dataset
 from sfumato.errors import ConfigError
 from sfumato.runs.model import log_prob
@@ -36,7 +36,7 @@ def measure_exactly(run: Run, source: str | None, n: int | None, seed: int, as_j
             f"{run.folder} lives in the tokens of {run.config.latent.run}, and has no likelihood of "
             "pictures: ask a run that was trained on the pictures themselves."
         )
-    dataset = read_data(source or run.config.data.source, run.config.data.reading)
+    dataset = read_for(run, source)
     examples = held_out(run, dataset, n or EXAMPLES, seed)
     parts = []
     with bar() as progress:

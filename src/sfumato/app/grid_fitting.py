@@ -4,15 +4,18 @@ from typing import Any
 
 from sfumato.app.console import bar, counted, output
 from sfumato.app.scoring import one_process
-from sfumato.runs.grids import GRIDS, arguments, fit_run_grid
+from sfumato.app.training import read_for
+from sfumato.runs.grids import GRIDS, arguments, fit_run_grid, needs_examples
 from sfumato.runs.run import Run
 
 
 def fit_and_keep(run: Run, trajectories: int, seed: int, **options: Any) -> None:
     """Fit a grid for `run` and print its error beside that of the run's own grid."""
     one_process("fit-grid")
+    dataset = read_for(run, None) if needs_examples(run) else None
     with bar() as progress:
-        kept = fit_run_grid(run, trajectories, seed, counted(progress, "fitting the grid"), **options)
+        told = counted(progress, "fitting the grid")
+        kept = fit_run_grid(run, trajectories, seed, told, dataset=dataset, **options)
     name = kept.sampler["name"]
     output.print(
         f"{name} at {kept.steps} steps, median distance from the exact path's end on {trajectories} other "

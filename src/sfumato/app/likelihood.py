@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sfumato.app.console import bar, console, facts_table, output
 from sfumato.app.scoring import one_process
-from sfumato.app.training import read_data
+from sfumato.app.training import read_for
 from sfumato.condition import Condition
 from sfumato.data import Dataset, Split
 from sfumato.data.scaling import Scaling
@@ -78,7 +78,7 @@ def measure(
     refuse_without_likelihood(run)
     doubt_guided(run)
     length, trace = chain_steps(run, steps), trace_of(run, probes)
-    dataset = read_data(source or run.config.data.source, run.config.data.reading)
+    dataset = read_for(run, source)
     examples = held_out(run, dataset, n, seed)
     result: dict[str, Any] = {
         "run": str(run.folder),

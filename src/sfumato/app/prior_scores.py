@@ -14,7 +14,7 @@ from sfumato.app.code_scores import keep_scores
 from sfumato.app.guiding import Guidances
 from sfumato.app.scoring import one_process, sample_all
 from sfumato.app.text_scores import Row
-from sfumato.app.training import read_data
+from sfumato.app.training import read_for
 from sfumato.data.dataset import Split
 from sfumato.errors import ConfigError
 from sfumato.metrics.probe import embeddings
@@ -32,7 +32,7 @@ def score_prior(
     how: as for `Run.request`. Raises ConfigError where there are no captions to go by.
     """
     one_process("evaluate")
-    dataset = read_data(source or run.config.data.source, run.config.data.reading)
+    dataset = read_for(run, source)
     split = dataset.unseen
     if split.captions is None or TEXT not in run.conditions.readers:
         raise ConfigError(

@@ -5,6 +5,7 @@ in order, so two processes make the images that one would.
 """
 
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 from rich.progress import Progress, TaskID
@@ -43,8 +44,10 @@ def sample_to(run: Run | Cascade, request: Request, path: Path) -> None:
     place = accelerator()
     shape = run.shape
     writer = open_writer(path, request, shape) if place.is_main_process else None
+    start = perf_counter()
     try:
         evaluations = _walk_all(run, request, writer, place.process_index, place.num_processes, path)
+        rate = request.n / (perf_counter() - start)
         part(place)
         if writer:
             writer.close()
@@ -55,7 +58,7 @@ def sample_to(run: Run | Cascade, request: Request, path: Path) -> None:
     if writer:
         output.print(
             f"{path}: {request.n:,} samples, {evaluations} network evaluation{'s' * (evaluations != 1)} "
-            f"each, seeds {request.seed} to {request.seed + request.n - 1}"
+            f"each, seeds {request.seed} to {request.seed + request.n - 1}, {rate:.3g} a second"
         )
 
 

@@ -12,7 +12,7 @@ from sfumato.app.console import bar, console, counted, facts_table, output
 from sfumato.app.guiding import Guidances
 from sfumato.app.reporting import SCORES, write_run_report
 from sfumato.app.text_scores import Row, check_judge, followed
-from sfumato.app.training import read_data
+from sfumato.app.training import read_for
 from sfumato.data import Dataset
 from sfumato.errors import ConfigError
 from sfumato.files import write_whole
@@ -43,7 +43,7 @@ def score_run(
         check_judge(clip, run)
     if not run.conditions.always:
         wish.request(run, n, None, seed, **how)  # refuses what cannot be, before data is read
-    dataset = read_data(source or run.config.data.source, run.config.data.reading)
+    dataset = read_for(run, source)
     request = wish.request(run, n, None, seed, like=dataset.unseen, **how)
     judge = hire_judge(dataset)
     samples = sample_all(run, request)

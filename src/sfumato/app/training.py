@@ -19,6 +19,7 @@ from sfumato.errors import ConfigError, RunError
 from sfumato.families.agreements import Autoencoder, Generator
 from sfumato.nets.conditions import PICTURE
 from sfumato.recipes import configure
+from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.conditions.embedding import embedding_spec
 from sfumato.runs.conditions.picture import PictureReader
 from sfumato.runs.config import RunConfig, read_config
@@ -56,6 +57,18 @@ def read_data(source: str, reading: Mapping[str, Any]) -> Dataset:
     if dataset.skipped:
         first = ", ".join(f"{item.name} ({item.reason})" for item in dataset.skipped[:NAMED_SKIPPED])
         console.print(f"[yellow]note:[/] {len(dataset.skipped)} skipped; the first: {escape(first)}")
+    return dataset
+
+
+def read_for(run: Run | Cascade, source: str | None) -> Dataset:
+    """Read data as a run's own was read, by default that itself; say so where it is not what it was."""
+    data = run.config.data
+    dataset = read_data(source or data.source, data.reading)
+    if source is None and dataset.content_hash != data.content_hash:
+        console.print(
+            f"[yellow]note:[/] the data at '{escape(data.source)}' is not what {escape(str(run.folder))} was "
+            "trained on: it has changed since"
+        )
     return dataset
 
 

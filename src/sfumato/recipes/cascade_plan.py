@@ -1,6 +1,7 @@
 """What a cascade is to be: tried out before any time is spent, and kept when it is taken up again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from sfumato.errors import ConfigError, RunError, unknown
 from sfumato.families.agreements import Generator
 from sfumato.recipes import configure
 from sfumato.recipes.cascades import CASCADES, Stage
-from sfumato.runs.agreements import SamplingWish
+from sfumato.runs.agreements import Model, SamplingWish
 from sfumato.runs.cascade.config import CascadeConfig, StageConfig, read_cascade
 from sfumato.runs.conditions.picture import averaged
 from sfumato.runs.config import LatentConfig, RunConfig
@@ -34,7 +35,8 @@ class CascadeWish:
     """What a person says of a cascade; None or nothing where they say nothing.
 
     recipe: one of `CASCADES`; settings: "stage.key=value" over the stages' recipes; budget: of all stages
-    together; reading: of its data. A new one needs a recipe and a budget.
+    together; reading: of its data; text_encoder: the folder of what reads captions where sampling begins. A
+    new one needs a recipe and a budget.
     """
 
     recipe: str | None = None
@@ -42,6 +44,7 @@ class CascadeWish:
     budget: str | None = None
     seed: int | None = None
     reading: Mapping[str, Any] = field(default_factory=dict)
+    text_encoder: str | Path | None = None
 
 
 def planned(wish: CascadeWish, whole: Dataset, folder: Path) -> CascadeConfig:
@@ -66,6 +69,7 @@ def planned(wish: CascadeWish, whole: Dataset, folder: Path) -> CascadeConfig:
         stages=tuple(
             StageConfig(name=stage.name, gives=stage.gives, samples=stage.samples) for stage in stages
         ),
+        text_encoder=None if wish.text_encoder is None else str(wish.text_encoder),
     )
     # The last stage has most to ask of the pictures' size, and the others' follows from it.
     for stage in reversed(stages):
@@ -102,7 +106,10 @@ def configured(
     """Return the configuration of a stage on `dataset`, in its size; latent, told: as for `configure`."""
     prefix = f"{stage.name}."
     settings = tuple(text.removeprefix(prefix) for text in plan.settings if text.startswith(prefix))
-    return configure(dataset, stage.recipe, plan.seed, settings, share_of(plan, stage), latent, told)
+    # What a person asks for is read where sampling begins; the stages behind it see what was made of that.
+    first = next(each for each in CASCADES[plan.recipe] if each.samples)
+    reads = plan.text_encoder if stage.name == first.name else None
+    return configure(dataset, stage.recipe, plan.seed, settings, share_of(plan, stage), latent, told, reads)
 
 
 def share_of(plan: CascadeConfig, stage: Stage) -> Budget:
@@ -114,14 +121,25 @@ def share_of(plan: CascadeConfig, stage: Stage) -> Budget:
 
 def _try_out(plan: CascadeConfig, stage: Stage, whole: Dataset, place: Path) -> None:
     """Configure and build a stage as it will be; raise ConfigError for what would be refused then."""
-    some = _sketch(whole, whole.shape[-1] // stage.smaller)
-    told = TOLD if stage.told_by else None
-    try:
-        latent = _codes(plan, stage.codes_of, whole) if stage.codes_of else None
-        model = build_model(configured(plan, stage, some, latent, told))
+    latent = _codes(plan, stage.codes_of, whole) if stage.codes_of else None
+    model = _built(plan, stage, whole, latent)
+    with _blamed(stage):
         model.refuse_idle()
         if isinstance(model.family, Generator):
             model.sampling(SamplingWish(place))
+
+
+def _built(plan: CascadeConfig, stage: Stage, whole: Dataset, latent: LatentConfig | None) -> Model:
+    some = _sketch(whole, whole.shape[-1] // stage.smaller)
+    with _blamed(stage):
+        return build_model(configured(plan, stage, some, latent, TOLD if stage.told_by else None))
+
+
+@contextmanager
+def _blamed(stage: Stage) -> Iterator[None]:
+    """Say of what is refused which stage it is of."""
+    try:
+        yield
     except ConfigError as error:
         raise ConfigError(f"stage '{stage.name}': {error}") from error
 
@@ -129,8 +147,7 @@ def _try_out(plan: CascadeConfig, stage: Stage, whole: Dataset, place: Path) -> 
 def _codes(plan: CascadeConfig, name: str, whole: Dataset) -> LatentConfig:
     """Return what stands for the codes of the stage `name`, which is not trained yet."""
     home = next(stage for stage in CASCADES[plan.recipe] if stage.name == name)
-    some = _sketch(whole, whole.shape[-1] // home.smaller)
-    return sketched(build_model(configured(plan, home, some, None, None)).family, WIDTH)
+    return sketched(_built(plan, home, whole, None).family, WIDTH)
 
 
 def _sketch(whole: Dataset, side: int) -> Dataset:

@@ -36,12 +36,12 @@ CASCADES = {
         Stage("upsampler", UPSAMPLER, 0.2),
     ),
     "next-token": (
-        Stage("tokenizer", "vq-vae", 0.3, samples=False),
-        Stage("transformer", "token-transformer", 0.7, codes_of="tokenizer"),
+        Stage("tokenizer", "vq-vae", 0.25, samples=False),
+        Stage("transformer", "token-transformer", 0.75, codes_of="tokenizer"),
     ),
     "var": (
-        Stage("tokenizer", "multiscale-vq", 0.3, samples=False),
-        Stage("transformer", "scale-transformer", 0.7, codes_of="tokenizer"),
+        Stage("tokenizer", "multiscale-vq", 0.25, samples=False),
+        Stage("transformer", "scale-transformer", 0.75, codes_of="tokenizer"),
     ),
 }
 """Cascades by name."""

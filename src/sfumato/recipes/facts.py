@@ -1,7 +1,9 @@
 """What recipes know of the data, and what they all share: the scaling and a network of the right size."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -21,6 +23,8 @@ MEASURED_ON = 4096
 
 FEW = 10_000
 """Examples below which a model of pixels would know them by heart before its training ends."""
+TOKENS_OF_BATCH = 32_768
+"""Tokens a batch has at most: attention to long sequences takes memory in proportion to their square."""
 LEAST_EVEN = 32
 """The most levels below 256 that data is looked through for."""
 
@@ -34,8 +38,9 @@ class Facts:
     """The data of a run, how it meets the model, and how many seconds there are to train.
 
     latent: in whose codes the model lives, None for a model of the data itself; examples: how many there are
-    to train on; text: the condition that their captions are, None without any; embedding: the condition that
-    their codes by another run are, None where the model is told none; levels: how many values bytes take.
+    to train on; find_text: finds the condition that their captions are, None without any; embedding: the
+    condition that their codes by another run are, None where the model is told none; levels: how many values
+    bytes take.
 
     A budget that counts steps or images is as good as a short one.
     """
@@ -45,9 +50,14 @@ class Facts:
     seconds: float = 0.0
     latent: LatentConfig | None = None
     examples: int = 0
-    text: dict[str, object] | None = None
+    find_text: Callable[[], dict[str, object] | None] = lambda: None
     embedding: dict[str, object] | None = None
     levels: int = 256
+
+    @cached_property
+    def text(self) -> dict[str, object] | None:
+        """The condition that captions are; a tokenizer learns them only for a recipe that asks."""
+        return self.find_text()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -113,11 +123,11 @@ class Facts:
     def token_network(self) -> dict[str, object]:
         """Return the size of a network over tokens, and how they are chosen.
 
-        It is wide and shallow, as products are what is cheap. Short trainings leave much unclear, which
-        guidance and the loss of the least probable tokens make up for.
+        It is wide and shallow, as products are what is cheap. What a short training leaves unclear, guidance
+        makes up for; it is learned, so that each token takes one question.
         """
-        size = {"width": 128, "layers": 4} if self.is_small else {"width": 256, "layers": 3}
-        return {**size, "top_p": 0.95, "guidance": 1.5 if self.conditions() else 1.0}
+        size = {"width": 128, "layers": 4} if self.is_small else {"width": 192, "layers": 3}
+        return {**size, "learned_guidance": 1.5 if self.conditions() else 1.0}
 
     def pixel_network(self) -> dict[str, object]:
         """Return the size of a network over pixels; few pictures are moved, lest they be learned by heart.
@@ -128,11 +138,16 @@ class Facts:
         return {"width": 96 if self.is_small else 128, "layers": 4, **few}
 
     def causal_training(self) -> dict[str, object]:
-        """Return how a model of tokens is told and trained: matrices gain by Muon as convolutions do."""
+        """Return how a model of tokens is told and trained: matrices gain by Muon as convolutions do.
+
+        A picture of many tokens is many examples: batches have about as many tokens, whatever the pictures.
+        """
+        most = max(1, TOKENS_OF_BATCH // math.prod(self.shape))
+        batch = min(64, 2 ** int(math.log2(most)))
         return {
             "conditions": self.conditions(),
             "optimiser": "muon",
-            "training": {"batch": 64 if self.is_small else 128, "learning_rate": 6e-3},
+            "training": {"batch": batch, "learning_rate": 6e-3},
         }
 
     def token_training(self) -> dict[str, object]:
@@ -142,7 +157,8 @@ class Facts:
                 "this model is of tokens: name a tokenizer's run by --latent RUN, one of --recipe vq-vae "
                 "or multiscale-vq, or train both at once by --recipe next-token or var."
             )
-        return {"latent": self.latent.model_copy(update={"tokens": True}), **self.causal_training()}
+        latent = self.latent.model_copy(update={"tokens": True})
+        return {"latent": latent, **replace(self, latent=latent).causal_training()}
 
     def labels(self) -> dict[str, object]:
         """Return the condition that an example's label is, where the data has labels."""
@@ -207,7 +223,7 @@ def data_config(
         }
     )
     seconds = budget.amount if budget is not None and budget.of == "seconds" else 0.0
-    text = text_spec(dataset, text_encoder)
+    text = partial(text_spec, dataset, text_encoder)
     levels = levels_of(dataset.train.batch(some)[0]) if dataset.is_pictures else 256
     return Facts(data, spec, seconds, latent, len(dataset.train), text, embedding, levels)
 

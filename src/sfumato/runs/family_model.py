@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,21 @@ from sfumato.families.agreements import (
     Generator,
     Labelled,
     Moment,
+    TextEncoder,
     Told,
     Trainable,
 )
+from sfumato.nets.conditions import TEXT
 from sfumato.nets.embedding import LABEL
 from sfumato.randomness import Noise
 from sfumato.runs.agreements import SamplingWish, device_of
+from sfumato.runs.conditions.text import TextCondition
 from sfumato.runs.config import FamilyConfig
 from sfumato.runs.inpainting import KeptPart
 from sfumato.train.device import autocast
+
+READING = ("width", "layers")
+"""How a transformer reads words: options of it, wherever it stands."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,16 @@ class FamilyModel:
         return self.family.way() if isinstance(self.family, Choosing) else ""
 
     def refuse_idle(self) -> None:
-        """Every option of a family has its effect."""
+        """Refuse how words are to be read, where the family reads them by options of its own."""
+        said = self.config.conditions.get(TEXT)
+        if said is None or not isinstance(self.family, TextEncoder):
+            return
+        usual = {field.name: field.default for field in fields(TextCondition)}
+        for key in (name for name in READING if name in said and said[name] != usual[name]):
+            raise ConfigError(
+                f"conditions.text.{key} has no effect on {self.called}, which reads words in its own way: "
+                f"set family.{key}."
+            )
 
     def notes(self) -> list[str]:
         """Nothing is known to doubt."""

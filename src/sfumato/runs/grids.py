@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 
 from sfumato.condition import Condition
-from sfumato.data import Split, load_data
+from sfumato.data import Dataset, Split, load_data
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.diffusion.fitting import BUDGET, Progress, fine_ends, fit_grid, walk
 from sfumato.errors import ConfigError, RunError
@@ -118,17 +118,21 @@ def fit_run_grid(
     seed: int,
     progress: Progress | None = None,
     budget: int = BUDGET,
+    dataset: Dataset | None = None,
     **options: Any,
 ) -> KeptGrid:
     """Fit a grid for a run, measure it on other starts, and keep it with the run.
 
     trajectories: how many images, of the seeds from `seed` on, it is fitted on, told what held-out examples
-    of the run's data are told; budget: walks that the search may take; options: `sampler`, `steps` and
-    `guidance`, as for `Run.request`. Raises ConfigError for a sampler that draws noise.
+    of the run's data are told; budget: walks that the search may take; dataset: the run's data, read where it
+    is needed and not given; options: `sampler`, `steps` and `guidance`, as for `Run.request`. Raises
+    ConfigError for a sampler that draws noise.
     """
     if trajectories < 2:
         raise ConfigError(f"a grid is fitted on at least 2 trajectories, not {trajectories}")
-    request = run.request(2 * trajectories, seed=seed, like=_like(run), **_without_fitted(run, options))
+    request = run.request(
+        2 * trajectories, seed=seed, like=_like(run, dataset), **_without_fitted(run, options)
+    )
     settings, guidance, schedule = (
         request.options,
         request.options.guidance,
@@ -158,15 +162,18 @@ def fit_run_grid(
     return kept
 
 
-def _like(run: "Run") -> Split | None:
-    """Return examples that say what to ask for, of a run that is told more than labels.
+def needs_examples(run: "Run") -> bool:
+    """Return whether a run is told more than labels, so that examples have to say what to ask for.
 
     With nothing asked for, guidance would have nothing to do, and the grid would be that of another walk.
     """
-    if not set(run.conditions.readers) - {LABEL}:
+    return bool(set(run.conditions.readers) - {LABEL})
+
+
+def _like(run: "Run", dataset: Dataset | None) -> Split | None:
+    if not needs_examples(run):
         return None
-    dataset = load_data(run.config.data.source, **run.config.data.reading)
-    return dataset.held_out if len(dataset.held_out) else dataset.train
+    return (dataset or load_data(run.config.data.source, **run.config.data.reading)).unseen
 
 
 def _without_fitted(run: "Run", options: Mapping[str, Any]) -> dict[str, Any]:

@@ -295,3 +295,42 @@ def test_numbers_follow_each_other() -> None:
     # Eight buckets, equally often: the deviation of a share of 1/8 among 200 is 2.3 %.
     shares = torch.bincount(model.letters.read(made)[:, 0], minlength=8) / 200
     assert float((shares - 1 / 8).abs().max()) < 0.1
+
+
+@every_model
+def test_where_guidance_is_learned_the_loss_is_that_of_what_lies_between(name: str) -> None:
+    design, facts = MODELS[name]
+    model = disturbed(replace(design, learned_guidance=2.0).build(facts))
+    plain = replace(model, learned=1.0)
+    x, condition = last(plain, facts, range(3), told(0, 1, 2)), told(0, 1, 2)
+    draws = {"dropped": torch.tensor([False, True, False])}
+    tokens = model.letters.read(x)
+    with torch.no_grad():
+        guided = model.module(tokens, condition)
+        untold = model.module(tokens, condition.drop_all())
+        between = (guided + untold) / 2  # guided = untold + 2·(between − untold)
+        between[1] = untold[1]
+        wanted = -between.log_softmax(-1).gather(-1, tokens[..., None])[..., 0].mean(1)
+        assert torch.allclose(model.loss(Batch(x, condition), draws), wanted, atol=1e-5)
+
+
+def test_a_network_is_asked_for_full_batches_alone() -> None:
+    """In bf16 a product rounds otherwise with other numbers of rows, and another token would be chosen."""
+    model, facts = made("next scale")
+    asked: list[int] = []
+
+    class Watched(nn.Module):
+        """The network, with a count of the rows."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model.players()[0].module
+
+        def reading(self, rows: int, said: Condition | None) -> Any:
+            asked.append(rows)
+            return self.inner.reading(rows, said)  # type: ignore[operator]
+
+    watched = replace(model, module=Watched())  # type: ignore[arg-type]
+    for rows in (1, 5, 32, 33):
+        last(watched, facts, range(rows), told(*([0] * rows)))
+    assert asked == [32, 32, 32, 64]

@@ -71,7 +71,7 @@ def chosen(p: Tensor, uniform: Tensor) -> Tensor:
     cumulative = p.double().cumsum(-1)
     # Sums of rounded numbers miss 1 by little: the last token that has any probability takes the rest.
     target = uniform.to(cumulative)[..., None] * cumulative[..., -1:]
-    return torch.searchsorted(cumulative, target, right=True)[..., 0].clamp(max=_last(p))
+    return (cumulative <= target).sum(-1).clamp(max=_last(p))
 
 
 def _last(p: Tensor) -> Tensor:

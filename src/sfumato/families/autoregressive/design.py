@@ -18,7 +18,7 @@ class CausalDesign:
 
     width: numbers that stand for a place; layers: of the network; dropout: the share of these numbers that is
     left out in training; blind: the share of tokens that is not shown then, so that the others must do;
-    temperature, top_k, top_p, guidance: how
+    learned_guidance: see `autoregressive`, 1 is none; temperature, top_k, top_p, guidance: how
     tokens are chosen unless one says otherwise, see `choosing.Choice`.
     """
 
@@ -26,6 +26,7 @@ class CausalDesign:
     layers: int = 6
     dropout: float = 0.0
     blind: float = 0.0
+    learned_guidance: float = OFF
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
@@ -38,6 +39,8 @@ class CausalDesign:
         for name in ("dropout", "blind"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is a share of at least 0 and below 1, not {getattr(self, name)}")
+        if self.learned_guidance < OFF:
+            raise ConfigError(f"learned_guidance is at least 1, which is none, not {self.learned_guidance}")
         self.choice  # noqa: B018  (refuses what is out of range)
 
     @property
@@ -54,7 +57,7 @@ class CausalDesign:
         shown = [name for name, kind in facts.told.items() if kind.channels]
         if shown:
             raise ConfigError(f"a model of tokens is shown no {' or '.join(shown)}: leave that condition out")
-        if self.guidance != OFF and not (facts.told and facts.drop):
+        if {self.guidance, self.learned_guidance} != {OFF} and not (facts.told and facts.drop):
             raise ConfigError(
                 "guidance needs a model that is told something, and was also trained without it: set "
                 "guidance=1, or training.condition_drop=0.1 on data with labels"
@@ -62,4 +65,5 @@ class CausalDesign:
         module = self.network(order, letters.vocabulary, facts)
         hidden = Conditioning(facts.drop, tuple(facts.told))
         sizes = (self.width, self.dropout, self.blind)
-        return Autoregressive(module, letters, order, hidden, self.choice, *sizes)
+        learned = self.learned_guidance
+        return Autoregressive(module, letters, order, hidden, self.choice, *sizes, learned=learned)

@@ -218,8 +218,8 @@ class Scales:
 
     def shown(self, tokens: Tensor, tables: Tensor, places: slice) -> Tensor:
         """Return the sums over coarser maps, and over the last of them."""
-        shares = self._shares[:, places].to(tables)
-        seen = [share @ embedded(tokens, table) for share, table in zip(shares, tables, strict=True)]
+        shares, known = self._shares[:, places, : places.stop].to(tables), tokens[:, : places.stop]
+        seen = [share @ embedded(known, table) for share, table in zip(shares, tables, strict=True)]
         return torch.stack(seen).sum(0)
 
     def covered(self, mask: Tensor) -> Tensor:

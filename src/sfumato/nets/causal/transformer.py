@@ -130,8 +130,9 @@ class CausalTransformer(nn.Module):
         """Return the logits of the tokens at `places`: (B, n, V), in float32 at least."""
         at = self.order.coordinates[places].to(tokens.device)
         where = sum(table[at[:, axis]] for axis, table in enumerate(self.places))
-        h = where + self.order.shown(tokens, self.tables, places)
+        scale, shift = self.modulate(said)[:, None].chunk(2, -1)
+        # In the precision of the products from the start, so that no step of the way has to change it.
+        h = (where + self.order.shown(tokens, self.tables, places)).to(scale.dtype)
         for number, (layer, look) in enumerate(zip(self.layers, looks, strict=True)):
             h = layer(h, said, look, None if masks is None else masks[:, number])
-        scale, shift = self.modulate(said)[:, None].chunk(2, -1)
         return exact(self.head(modulated(h, scale, shift)))

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from sfumato.data.dataset import Split
 from sfumato.diffusion.later import later
 from sfumato.errors import ConfigError
+from sfumato.families.agreements import Moment
 from sfumato.families.diffusion import Guide
 from sfumato.runs.cascade.config import read_cascade
 from sfumato.runs.conditions.build import Conditions, Wishes
@@ -197,7 +198,7 @@ class Cascade:
                 }
                 # The end of one stage is the beginning of the next, and is shown once.
                 if number == 0 or chunk.moment.index:
-                    yield self._shown(replace(chunk, places=places), counts)
+                    yield self._shown(chunk, places, counts)
             done, evaluations = done + chunk.moment.steps, evaluations + chunk.moment.evaluations
             if gives is not None:
                 made[gives] = list(chunk.state)
@@ -214,11 +215,13 @@ class Cascade:
         condition = known.asked(Wishes(wanted, away), told.n)
         return replace(told, seed=told.seed + number * NEXT_STAGE, condition=condition, options=options)
 
-    def _shown(self, chunk: Chunk, counts: Mapping[str, Any]) -> Chunk:
+    def _shown(self, chunk: Chunk, places: range, counts: Mapping[str, int]) -> Chunk:
         """Return the moment as one of the whole cascade, in the size of its pictures."""
         state, guess = (later(partial(self._as_made, chunk, name)) for name in ("state", "guess"))
-        moment = replace(chunk.moment, **counts)
-        return Chunk(chunk.places, moment, state, guess)
+        # Written out, as `replace` would ask for what nobody looks at.
+        own_state, own_guess = (later(partial(getattr, chunk.moment, name)) for name in ("state", "guess"))
+        moment = Moment(counts["index"], counts["steps"], own_state, own_guess, counts["evaluations"])
+        return Chunk(places, moment, state, guess)
 
     def _as_made(self, chunk: Chunk, name: str) -> np.ndarray:
         values: np.ndarray = getattr(chunk, name)

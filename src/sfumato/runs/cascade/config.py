@@ -33,7 +33,8 @@ class CascadeConfig(Closed):
     """A cascade, and all it takes to go on with its training.
 
     recipe: what it was made by; source and reading: its data, in the size of the last stage; content_hash: of
-    that; settings: each beginning with a stage's name; budget: of all stages together; stages: in order.
+    that; settings: each beginning with a stage's name; budget: of all stages together; stages: in order;
+    text_encoder: the folder of what reads captions where sampling begins, None where the stage learns it.
     """
 
     recipe: str
@@ -44,6 +45,7 @@ class CascadeConfig(Closed):
     seed: int = 0
     budget: str
     stages: tuple[StageConfig, ...]
+    text_encoder: str | None = None
 
 
 def is_cascade(folder: Path) -> bool:
