@@ -1,6 +1,6 @@
 """What the designs of all models of tokens have in common: the network's size, and how tokens are chosen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import DataFacts
@@ -10,6 +10,7 @@ from sfumato.families.autoregressive.letters import Letters
 from sfumato.families.conditioning import Conditioning
 from sfumato.nets.causal.order import Order
 from sfumato.nets.causal.transformer import CausalNetwork, CausalTransformer
+from sfumato.nets.conditions import Kinds
 
 
 @dataclass(frozen=True)
@@ -52,17 +53,23 @@ class CausalDesign:
         """Return the network, by default a transformer."""
         return CausalTransformer(order, vocabulary, self.width, self.layers, facts.told)
 
-    def model(self, order: Order, letters: Letters, facts: DataFacts) -> Autoregressive:
-        """Return the model; raise ConfigError for a condition that it cannot be told, or guidance by none."""
+    def model(
+        self, order: Order, letters: Letters, facts: DataFacts, besides: Kinds | None = None
+    ) -> Autoregressive:
+        """Return the model; raise ConfigError for a condition that it cannot be told, or guidance by none.
+
+        besides: what training tells the network, and sampling never does.
+        """
         shown = [name for name, kind in facts.told.items() if kind.channels]
         if shown:
             raise ConfigError(f"a model of tokens is shown no {' or '.join(shown)}: leave that condition out")
         if {self.guidance, self.learned_guidance} != {OFF} and not (facts.told and facts.drop):
             raise ConfigError(
                 "guidance needs a model that is told something, and was also trained without it: set "
-                "guidance=1, or training.condition_drop=0.1 on data with labels"
+                "guidance=1 and learned_guidance=1, or training.condition_drop=0.1 on data with labels"
             )
-        module = self.network(order, letters.vocabulary, facts)
+        told = replace(facts, told={**facts.told, **(besides or {})})
+        module = self.network(order, letters.vocabulary, told)
         hidden = Conditioning(facts.drop, tuple(facts.told))
         sizes = (self.width, self.dropout, self.blind)
         learned = self.learned_guidance

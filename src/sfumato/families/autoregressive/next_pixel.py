@@ -12,7 +12,6 @@ from sfumato.families.autoregressive.autoregressive import Autoregressive
 from sfumato.families.autoregressive.design import CausalDesign
 from sfumato.families.autoregressive.letters import Levels
 from sfumato.families.autoregressive.moving import Moving
-from sfumato.families.conditioning import Conditioning
 from sfumato.nets.causal.convolution import PixelCNN
 from sfumato.nets.causal.order import Order, Raster
 from sfumato.nets.causal.transformer import CausalNetwork
@@ -40,9 +39,8 @@ class NextPixel(CausalDesign):
             raise ConfigError("pixels in raster order are for pictures: leave --latent out, or choose others")
         channels, height, width = facts.shape
         letters, moving = Levels((channels, height, width), self.levels), Moving(self.moved)
-        told = replace(facts, told={**facts.told, **moving.kinds()})
-        model = self.model(Raster(height, width, channels), letters, told)
-        return replace(model, conditioning=Conditioning(facts.drop, tuple(facts.told)), moving=moving)
+        model = self.model(Raster(height, width, channels), letters, facts, moving.kinds())
+        return replace(model, moving=moving)
 
 
 @dataclass(frozen=True)
