@@ -112,6 +112,15 @@ def test_recipes_take_as_many_levels_as_the_data_has(runs: dict[str, Run]) -> No
         assert runs[way].family.letters.vocabulary == levels
 
 
+def test_a_model_that_learned_guidance_is_said_to_be_sharper_than_its_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guided = ("--set", "family.learned_guidance=2", "--budget", "2steps", "--out", tmp_path / "run")
+    assert call("train", "digits", "--recipe", "next-pixel", *SMALL, *guided) == 0
+    assert call("likelihood", tmp_path / "run", "-n", "20") == 0
+    assert "family.learned_guidance=1 for that of the data" in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.parametrize("words", [("--steps", "9"), ("--probes", "2")])
 def test_options_of_the_bound_are_refused(
     words: tuple[str, str], runs: dict[str, Run], capsys: pytest.CaptureFixture[str]

@@ -15,11 +15,10 @@ import torch
 from torch import Tensor
 
 from sfumato.app.console import bar, console, facts_table, output
-from sfumato.app.likelihood import held_out, summary, worded
+from sfumato.app.likelihood import doubt_guided, held_out, refuse_codes, summary, worded
 from sfumato.app.scoring import one_process
 from sfumato.app.training import read_for
 from sfumato.data import Dataset
-from sfumato.errors import ConfigError
 from sfumato.runs.model import log_prob
 from sfumato.runs.run import Run
 
@@ -29,13 +28,10 @@ CHUNK = 32
 
 
 def measure_exactly(run: Run, source: str | None, n: int | None, seed: int, as_json: bool) -> dict[str, Any]:
-    """Measure, print and return the likelihood of `n` held-out examples; raise ConfigError for tokens."""
+    """Measure, print and return the likelihood of `n` held-out examples; raise ConfigError for codes."""
     one_process("likelihood")
-    if run.config.latent is not None:
-        raise ConfigError(
-            f"{run.folder} lives in the tokens of {run.config.latent.run}, and has no likelihood of "
-            "pictures: ask a run that was trained on the pictures themselves."
-        )
+    refuse_codes(run)
+    doubt_guided(run.family.learned, "family.learned_guidance=1")
     dataset = read_for(run, source)
     examples = held_out(run, dataset, n or EXAMPLES, seed)
     parts = []
@@ -97,8 +93,8 @@ def show(result: dict[str, Any]) -> None:
     ]
     output.print(facts_table(rows))
     if result["lossless"]:
-        console.print("exact: −log P of the pictures, no bound")
+        console.print("exact: −log P of the examples, no bound")
     else:
         console.print(
-            f"exact: −log P of the pictures rounded to the model's {result['levels']} levels, no bound"
+            f"exact: −log P of the examples rounded to the model's {result['levels']} levels, no bound"
         )

@@ -76,7 +76,8 @@ def measure(
     """Measure, print and return both likelihoods of `n` held-out examples."""
     one_process("likelihood")
     refuse_without_likelihood(run)
-    doubt_guided(run)
+    objective = run.family.objective
+    doubt_guided(objective.guidance if isinstance(objective, GuidedLoss) else 1, "objective=denoising")
     length, trace = chain_steps(run, steps), trace_of(run, probes)
     dataset = read_for(run, source)
     examples = held_out(run, dataset, n, seed)
@@ -100,15 +101,8 @@ def measure(
 
 
 def refuse_without_likelihood(run: Run) -> None:
-    """Refuse a generator of few steps: it knows the levels it is asked at, and a likelihood needs all.
-
-    And a model of codes, whose density is not that of the pictures they stand for.
-    """
-    if run.config.latent is not None:
-        raise ConfigError(
-            f"{run.folder} lives in the codes of {run.config.latent.run}, and has no likelihood of pictures: "
-            "ask a run that was trained on the pictures themselves."
-        )
+    """Refuse a generator of few steps: it knows the levels it is asked at, and a likelihood needs all."""
+    refuse_codes(run)
     if run.diffusion.config.distilled is not None:
         raise ConfigError(
             f"{run.folder} is distilled and has no likelihood: ask the run it was made from, "
@@ -116,13 +110,24 @@ def refuse_without_likelihood(run: Run) -> None:
         )
 
 
-def doubt_guided(run: Run) -> None:
-    """Say so where the model has learned guidance, which makes it sharper than the data."""
-    objective = run.family.objective
-    if isinstance(objective, GuidedLoss) and objective.guidance > 1:
+def refuse_codes(run: Run) -> None:
+    """Refuse a model of codes, whose density is not that of the pictures they stand for."""
+    if run.config.latent is not None:
+        raise ConfigError(
+            f"{run.folder} lives in the codes of {run.config.latent.run}, and has no likelihood of pictures: "
+            "ask a run that was trained on the pictures themselves."
+        )
+
+
+def doubt_guided(learned: float, without: str) -> None:
+    """Say so where the model has learned guidance, which makes it sharper than the data.
+
+    learned: its weight; without: the setting that trains a model without.
+    """
+    if learned > 1:
         console.print(
-            f"[yellow]note:[/] this run learned guidance of {objective.guidance:g}, so it is sharper than "
-            "its data, which costs likelihood: train one with --set objective=denoising for that of the data"
+            f"[yellow]note:[/] this run learned guidance of {learned:g}, so it is sharper than its data, "
+            f"which costs likelihood: train one with --set {without} for that of the data"
         )
 
 
