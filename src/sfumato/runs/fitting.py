@@ -249,8 +249,10 @@ def begin_training(
     """Return a new training, begun in `folder`.
 
     autoencoder: in whose codes the model lives, encoder: whose codes it is told, if `config` says so. Raises
-    RunError for a folder that holds a run already or cannot be written.
+    RunError for a folder that holds a run already or cannot be written, ConfigError, before anything is
+    written, where the configuration's pieces do not go together.
     """
+    build_model(config)
     for run, name in ((autoencoder, AUTOENCODER), (encoder, ENCODER)):
         if run is not None and accelerator().is_main_process:
             refuse_taken(folder)
