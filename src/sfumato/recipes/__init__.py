@@ -44,6 +44,7 @@ RECIPES = {
     "equal-vae": "levels of latents of the data's own size",
     "shared-vae": "the same, with one pair of networks for all levels",
     "ladder-vae": "a ladder of latents, read bottom up and drawn top down",
+    "sharpened-multiscale-vq": "the same, sharpened by a critic",
     "next-pixel": "a transformer over pixels, one after another, with an exact likelihood",
     "pixel-cnn": "the same by convolutions that look up and left alone (PixelCNN)",
     "next-number": "the numbers of a vector one after another; with --latent, a prior from captions",

@@ -29,7 +29,7 @@ from sfumato.diffusion import (
 )
 from sfumato.errors import ConfigError, unknown
 from sfumato.families.adversarial import gan
-from sfumato.families.autoencoders import autoencoder, multiscale_vq, vq_vae
+from sfumato.families.autoencoders import autoencoder, multiscale_vq, sharpened, vq_vae
 from sfumato.families.autoregressive import next_number, next_pixel, next_token
 from sfumato.families.contrasting import clip, contrastive
 from sfumato.families.hierarchies import hierarchical, ladder
@@ -51,6 +51,7 @@ PIECES: dict[str, dict[str, Callable[..., Any]]] = {
         "vae": vae.VAE,
         "vq-vae": vq_vae.VQVAE,
         "multiscale-vq": multiscale_vq.MultiScaleVQ,
+        "sharpened-multiscale-vq": sharpened.SharpenedMultiScaleVQ,
         "hierarchical-vae": hierarchical.PairsVAE,
         "equal-vae": hierarchical.EqualVAE,
         "shared-vae": hierarchical.SharedVAE,

@@ -157,6 +157,11 @@ class Autoregressive:
             raise ConfigError("a model of tokens is guided by all that it is told at once: give one number.")
         if weight != OFF and not self.obeys:
             raise ConfigError("this model is told nothing, so there is nothing to guide: leave guidance out.")
+        if weight != OFF and not self.conditioning.drop:
+            raise ConfigError(
+                "guidance needs a model that was also trained without its conditions: leave it out, or train "
+                "one with training.condition_drop=0.1."
+            )
         return Options(replace(self.choice, **given), known, len(self.order.pauses))
 
     def known(self, x: Tensor, mask: Tensor) -> Tensor:
