@@ -3,7 +3,7 @@
 from sfumato.recipes.facts import Facts
 
 TEMPERATURE = 0.8
-"""The tokens of one map are chosen without knowing of each other: with less spread they go together better."""
+"""The tokens of one map are chosen without knowing of each other: with less spread they fit better."""
 
 
 def recipe(facts: Facts) -> dict[str, object]:
