@@ -5,8 +5,9 @@
     ẑ_k = Σ_{j ≤ k} U_j e[n_j],    so that r_{k+1} = z − ẑ_k
 
 (algorithms 1 and 2.) A_k averages over areas down to the size of map k, U_k enlarges from there bicubically;
-at the finest map, the size of z itself, both are the identity. All maps share one codebook. Algorithm 1 puts
-a 3×3 convolution behind each U_k besides, which is left out here.
+at the finest map, the size of z itself, both are the identity. All maps share one codebook. The paper puts a
+3×3 convolution behind each U_k besides. It is left out: in short trainings on MNIST it told pictures about a
+decibel better, in tokens that a model of them found a tenth harder to predict, and samples were no better.
 
     cost = 1/K Σ_k ( ‖stop(z) − ẑ_k‖² + commitment·‖z − stop(ẑ_k)‖² )
 
