@@ -1,6 +1,6 @@
 """Three orders of generation and diffusion, side by side, trained for the same time on the same pictures.
 
-    python benchmarks/orders.py --data mnist.npz [--budget 300s] [--samples 2000] [--runs runs/orders]
+    python benchmarks/orders.py --data digits [--budget 300s] [--samples 2000] [--runs runs/orders]
 
 Next pixel, next token (both stages), next scale (both stages) and diffusion get `--budget` each, one after
 another; a figure of the machine's rate stands beside each training. Every model is asked for labels in turn,
@@ -139,7 +139,7 @@ def line(way: Way, row: Row) -> str:
 
 def page(rows: dict[str, Row], rates: dict[str, float | None], arguments: argparse.Namespace) -> str:
     """Return the table, and what it is of."""
-    lines = "\n".join(line(way, rows[way.name]) for way in WAYS)
+    lines = "\n".join(line(way, rows[way.name]) for way in WAYS if way.name in rows)
     floor = next(iter(rows.values())).floor
     rate = ", ".join(f"{name} {value:.2f}" for name, value in rates.items() if value) or "not measured now"
     return (
@@ -167,21 +167,23 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/orders"))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--docs", type=Path)
+    parser.add_argument("--without", default="", help="recipes to leave out, such as next-pixel")
     arguments = parser.parse_args()
+    ways = [way for way in WAYS if way.recipe not in arguments.without.split(",")]
     rates = {
         way.recipe: train(way.recipe, arguments.data, arguments.budget, arguments.runs / way.recipe)
-        for way in WAYS
+        for way in ways
     }
-    runs = {way.recipe: opened(arguments.runs / way.recipe) for way in WAYS}
+    runs = {way.recipe: opened(arguments.runs / way.recipe) for way in ways}
     dataset = load_data(arguments.data)
-    rows = {way.name: measured(runs[way.recipe], way, dataset, arguments.samples) for way in WAYS}
+    rows = {way.name: measured(runs[way.recipe], way, dataset, arguments.samples) for way in ways}
     for _ in range(ROUNDS):
-        for way in WAYS:
+        for way in ways:
             rows[way.name].seconds.append(timed(runs[way.recipe], BATCH, way.how))
     table = page(rows, rates, arguments)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    name = f"orders-{date.today().isoformat()}"
-    for way in WAYS[:4]:
+    name = f"orders-{Path(arguments.data).stem}-{date.today().isoformat()}"
+    for way in (way for way in ways if not way.how):
         grid = picture(runs[way.recipe].sample(50, seed=FIRST_SEED, **way.how), columns=10)
         save_image(arguments.out / f"{name}-{way.recipe}.png", grid)
     (arguments.out / f"{name}.md").write_text(f"# Three orders and diffusion\n\n{table}")
