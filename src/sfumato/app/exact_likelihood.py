@@ -37,8 +37,9 @@ def measure_exactly(run: Run, source: str | None, n: int | None, seed: int, as_j
     parts = []
     with bar() as progress:
         task = progress.add_task("the likelihood", total=len(examples.values))
-        for start in range(0, len(examples.values), CHUNK):
-            some = slice(start, start + CHUNK)
+        chunk = min(CHUNK, run.config.training.batch)
+        for start in range(0, len(examples.values), chunk):
+            some = slice(start, start + chunk)
             told = None if examples.condition is None else examples.condition[some]
             parts.append(log_prob(run.model, examples.values[some], told).cpu())
             progress.advance(task, len(parts[-1]))

@@ -45,7 +45,8 @@ class Player:
     averages of its weights worth keeping; compared: whether a lower loss on held-out examples means a better
     model, which a game between two players does not say; steady: whether that loss can also be compared with
     an earlier one, which it cannot where what is aimed at moves along; after: what else changes once it has
-    moved, such as a codebook's usage, given the batch and its draws.
+    moved, such as a codebook's usage, given the batch and its draws; judged: what held-out examples cost,
+    where that is not the loss, because training makes it harder on purpose: by dropout, say.
 
     While a player moves, the others are still: no gradient reaches their weights.
     """
@@ -60,6 +61,7 @@ class Player:
     compared: bool = True
     steady: bool = True
     after: Callable[[Batch, Draws], None] | None = None
+    judged: Callable[[Batch, Draws], Tensor] | None = None
 
 
 class Trainable(Protocol):

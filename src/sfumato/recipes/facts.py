@@ -25,6 +25,8 @@ FEW = 10_000
 """Examples below which a model of pixels would know them by heart before its training ends."""
 TOKENS_OF_BATCH = 32_768
 """Tokens a batch has at most: attention to long sequences takes memory in proportion to their square."""
+PAIRS_OF_BATCH = 2**26
+"""Pairs of tokens that look at each other in a batch, at most."""
 LEAST_EVEN = 32
 """The most levels below 256 that data is looked through for."""
 
@@ -142,7 +144,8 @@ class Facts:
 
         A picture of many tokens is many examples: batches have about as many tokens, whatever the pictures.
         """
-        most = max(1, TOKENS_OF_BATCH // math.prod(self.shape))
+        length = math.prod(self.shape)
+        most = max(1, min(TOKENS_OF_BATCH // length, PAIRS_OF_BATCH // length**2))
         batch = min(64, 2 ** int(math.log2(most)))
         return {
             "conditions": self.conditions(),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import asdict
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ from sfumato.runs.latent import AUTOENCODER, as_seen, open_scaling
 from sfumato.runs.model import build_model, codes, decoded
 from sfumato.runs.registry import build
 from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, DATA, LOG, Run, done_of
-from sfumato.runs.sampling import Request, walk
+from sfumato.runs.sampling import Chunk, Request, walk
 from sfumato.train.averaging import Averages
 from sfumato.train.budget import Budget
 from sfumato.train.checkpoint import Checkpoint, load, save
@@ -58,6 +59,25 @@ def part(place: Accelerator) -> None:
     """Leave together: a process that ended early would take the others' connection with it."""
     place.wait_for_everyone()
     place.end_training()
+
+
+SMALLEST_LOOK = 16
+"""Held-out examples that are looked at together at least."""
+
+
+PREVIEW_SECONDS = 20.0
+"""A preview shows how far samples get in this time, which is taken from the training's."""
+
+
+def _within(seconds: float, moments: Iterator[Chunk]) -> Chunk:
+    """Return the last moment there is within so many seconds, at least the first two."""
+    end = perf_counter() + seconds
+    found = next(moments)
+    for moment in moments:
+        found = moment
+        if perf_counter() > end:
+            break
+    return found
 
 
 class Examples:
@@ -124,6 +144,8 @@ class Training:
             device,
             config.precision,
             self._news.append,
+            # What is too much at once in training is so here: examples of a few thousand tokens, say.
+            chunk=min(256, max(config.training.batch, SMALLEST_LOOK)),
         )
         self._saved_at = 0.0
 
@@ -195,8 +217,7 @@ class Training:
             unseen = self.dataset.unseen
             asked = self.conditions.only(model.obeys).asked(Wishes(like=unseen), n)
             request = Request(n, 0, asked, model.sampling(SamplingWish(self.folder)))
-            (last,) = deque(walk(model, scaling, request, range(n)), maxlen=1)
-            return last.state
+            return _within(PREVIEW_SECONDS, walk(model, scaling, request, range(n))).state
         unseen = self.dataset.unseen
         if not isinstance(model.family, Autoencoder):
             return None

@@ -44,11 +44,12 @@ class HeldOutLoss:
         announce: Callable[[Event], None],
         times: int = 10,
         most: int = 256,
+        chunk: int = 256,
     ) -> None:
         self._family, self._averages, self._load, self._announce = family, averages, load, announce
         self._indices = torch.randperm(examples, generator=generator(0, "held-out examples"))[:most]
         self._shape, self._device, self._precision = shape, device, precision
-        self._times, self._looks = times, (-1, 0)
+        self._times, self._looks, self._chunk = times, (-1, 0), chunk
 
     def resume(self, progress: float, steps: int) -> None:
         """Take up after so many steps: a look that was due by then was taken then."""
@@ -103,11 +104,11 @@ class HeldOutLoss:
 
     @torch.no_grad()
     def losses(self, networks: Networks) -> Tensor:
-        """Return the first player's loss of each example likewise: (N,) of float64."""
+        """Return what each example costs the first player likewise: (N,) of float64."""
         player, found = self._with(networks).players()[0], []
         for batch, draws in self._batches():
             with autocast(self._device, self._precision):
-                found.append(player.loss(batch, draws).double())
+                found.append((player.judged or player.loss)(batch, draws).double())
         return torch.cat(found)
 
     @torch.no_grad()
@@ -127,8 +128,8 @@ class HeldOutLoss:
         modules = {player.name: player.module for player in self._family.players()}
         return self._family.with_modules({**modules, **networks})
 
-    def _batches(self, chunk: int = 256) -> Iterator[tuple[Batch, Draws]]:
-        for number, indices in enumerate(self._indices.split(chunk)):
+    def _batches(self) -> Iterator[tuple[Batch, Draws]]:
+        for number, indices in enumerate(self._indices.split(self._chunk)):
             draws = self._family.draw(len(indices), self._shape, generator(0, "held-out", number))
             moved = {name: to_device(value, self._device) for name, value in draws.items()}
             yield self._load(indices), moved

@@ -158,6 +158,10 @@ def test_moments_show_more_and_more_and_count_passes(name: str) -> None:
         )
     assert [moment.index for moment in moments] == list(range(options.steps + 1))
     assert moments[-1].evaluations == len(model.order.sizes)
+    twice = model.options({"guidance": 2.0})
+    guided = model.frames((2, *facts.shape), SeededNoise(range(2)), told(0, 1), twice)
+    with torch.no_grad():
+        assert deque(guided, maxlen=1)[0].evaluations == 2 * len(model.order.sizes)
     done = [int((model_tokens(model, moment) != UNKNOWN).sum()) for moment in moments]
     assert done[0] == 0
     assert done == sorted(set(done))
@@ -194,6 +198,9 @@ def test_dropout_and_blindness_are_drawn_for_each_row(name: str) -> None:
             found = model.loss(Batch(x[row : row + 1], told(row)), alone)
             assert torch.allclose(found, whole[row : row + 1], atol=1e-5)
         plain = model.loss(Batch(x, condition), {"dropped": draws["dropped"]})
+        judged = model.players()[0].judged
+        assert judged is not None
+        assert torch.equal(judged(Batch(x, condition), draws), plain)
     assert not torch.allclose(plain, whole)
 
 
@@ -255,7 +262,7 @@ def test_options_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
         NextPixel(**wrong)
 
 
-@pytest.mark.parametrize("given", [{"steps": 4}, {"guidance": {"label": 2.0}}])
+@pytest.mark.parametrize("given", [{"steps": 4}, {"guidance": {"text": 2.0}}])
 def test_ways_to_sample_that_have_no_effect_are_refused(given: dict[str, Any]) -> None:
     model, _ = made("next token")
     with pytest.raises(ConfigError, match=r"leave out|one number"):

@@ -1,5 +1,7 @@
 """Orders: what a place is shown is what the module says, and nothing that is not there."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -95,3 +97,14 @@ def test_a_mask_covers_the_area_of_places(order: Order) -> None:
     # Of every map as much is covered as of the picture.
     for places in spans(order) if isinstance(order, Scales) else [slice(0, None)]:
         assert order.covered(left)[places].mean() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("build", [lambda: Raster(2, 3), lambda: Scales(((1, 1), (2, 2)))])
+def test_what_is_remembered_while_sampling_serves_training(build: Callable[[], Order]) -> None:
+    order = build()
+    length = sum(order.sizes)
+    tables = torch.ones(order.views, length, 2, requires_grad=True)
+    with torch.inference_mode():
+        order.shown(torch.arange(length)[None], tables, slice(0, length))
+    order.shown(torch.arange(length)[None], tables, slice(0, length)).sum().backward()
+    assert tables.grad is not None

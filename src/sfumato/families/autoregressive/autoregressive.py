@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from sfumato.condition import Condition, joined
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import UNKNOWN, Batch, Draws, Moment, Player
-from sfumato.families.autoregressive.choosing import Choice, chosen, probabilities
+from sfumato.families.autoregressive.choosing import Choice, chosen, exact_dtype, probabilities
 from sfumato.families.autoregressive.letters import Letters
 from sfumato.families.autoregressive.moving import MOVED, Moving
 from sfumato.families.conditioning import Conditioning
@@ -36,6 +36,8 @@ from sfumato.nets.causal.transformer import CausalNetwork, Reading
 from sfumato.randomness import Noise
 
 PLAYER = "network"
+MASKS, BLIND = "masks", "blind"
+"""Names of what is drawn to make training harder."""
 OFF = 1.0
 
 
@@ -93,16 +95,16 @@ class Autoregressive:
 
     def players(self) -> tuple[Player, ...]:
         """Return the one player."""
-        return (Player(PLAYER, cast(torch.nn.Module, self.module), self.loss),)
+        return (Player(PLAYER, cast(torch.nn.Module, self.module), self.loss, judged=self.judged),)
 
     def draw(self, rows: int, shape: tuple[int, ...], generator: torch.Generator) -> Draws:
         """Draw whose conditions are hidden, what is dropped of each layer, and which tokens are not shown."""
         draws = {**self.conditioning.draw(rows, generator), **self.moving.draw(rows, generator)}
         if self.dropout:
             drawn = torch.rand(rows, len(self.module.layers), self.width, generator=generator)
-            draws["masks"] = (drawn >= self.dropout) / (1 - self.dropout)
+            draws[MASKS] = (drawn >= self.dropout) / (1 - self.dropout)
         if self.blind:
-            draws["blind"] = torch.rand(rows, sum(self.order.sizes), generator=generator) < self.blind
+            draws[BLIND] = torch.rand(rows, sum(self.order.sizes), generator=generator) < self.blind
         return draws
 
     def with_modules(self, modules: Mapping[str, Callable[..., Tensor]]) -> "Autoregressive":
@@ -115,28 +117,34 @@ class Autoregressive:
         if MOVED in draws:
             x, condition = self.moving(x, condition, draws[MOVED])
         tokens = self.letters.read(x)
-        seen = tokens.masked_fill(draws["blind"], UNKNOWN) if "blind" in draws else tokens
-        logits = self._unguided(self.module(seen, condition, draws.get("masks")), seen, condition, draws)
+        seen = tokens.masked_fill(draws[BLIND], UNKNOWN) if BLIND in draws else tokens
+        logits = self._unguided(self.module(seen, condition, draws.get(MASKS)), seen, condition, draws)
         return F.cross_entropy(logits.mT, tokens, reduction="none").mean(1)
+
+    def judged(self, batch: Batch, draws: Draws) -> Tensor:
+        """Return the loss of examples as they are: nothing is moved, left out or unseen but conditions."""
+        harder = (MASKS, BLIND, MOVED)
+        return self.loss(batch, {name: drawn for name, drawn in draws.items() if name not in harder})
 
     def _unguided(self, logits: Tensor, seen: Tensor, condition: Condition | None, draws: Draws) -> Tensor:
         """Return the logits that the data is to agree with, of those of the network, (B, L, V)."""
         if self.learned == OFF or condition is None:
             return logits
         with torch.no_grad():
-            untold = self.module(seen, condition.without(self.obeys), draws.get("masks"))
+            untold = self.module(seen, condition.without(self.obeys), draws.get(MASKS))
         told = ~torch.stack([condition.dropped[name] for name in self.obeys]).all(0)
         weight = torch.where(told, 1 / self.learned, 1.0).to(logits)
         return untold.lerp(logits, weight[:, None, None])
 
     def log_prob(self, x: Tensor, condition: Condition | None) -> Tensor:
-        """Return the log probability of the tokens of x: (B, …), in nats, float64 (B,).
+        """Return the log probability of the tokens of x: (B, …), in nats: (B,).
 
         Of values it is exact, if they are all levels: else it is that of the nearest levels.
         """
         tokens = self.letters.read(x)
-        log_p = self.module(tokens, condition).double().log_softmax(-1)
-        return log_p.gather(-1, tokens[..., None])[..., 0].sum(1)
+        logits = self.module(tokens, condition)
+        each = -F.cross_entropy(logits.mT, tokens, reduction="none")
+        return each.to(exact_dtype(each.device)).sum(1)
 
     @torch.no_grad()
     def measures(self, batch: Batch, draws: Draws) -> Mapping[str, float]:
@@ -154,7 +162,7 @@ class Autoregressive:
             )
         weight = given.get("guidance", OFF)
         if isinstance(weight, Mapping):
-            raise ConfigError("a model of tokens is guided by all that it is told at once: give one number.")
+            weight = self._one_weight(weight)
         if weight != OFF and not self.obeys:
             raise ConfigError("this model is told nothing, so there is nothing to guide: leave guidance out.")
         if weight != OFF and not self.conditioning.drop:
@@ -162,7 +170,17 @@ class Autoregressive:
                 "guidance needs a model that was also trained without its conditions: leave it out, or train "
                 "one with training.condition_drop=0.1."
             )
-        return Options(replace(self.choice, **given), known, len(self.order.pauses))
+        chosen_so = {**given, "guidance": weight} if "guidance" in given else given
+        return Options(replace(self.choice, **chosen_so), known, len(self.order.pauses))
+
+    def _one_weight(self, weights: Mapping[str, float]) -> float:
+        """Return the weight of all conditions; raise ConfigError where they differ, or others are named."""
+        if set(weights) != set(self.obeys) or len(set(weights.values())) != 1:
+            raise ConfigError(
+                f"a model of tokens is guided by all that it is told at once ({', '.join(self.obeys)}): give "
+                "one number."
+            )
+        return next(iter(weights.values()))
 
     def known(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the tokens of x: (1, …) whose places a mask, bool (1, H, W), mostly covers: (L,)."""
@@ -189,10 +207,12 @@ class Autoregressive:
         length = groups[-1].stop
         # A rounding error would choose another token: rows must not depend on how many there are.
         rows = torch.arange(-(-shape[0] // ROWS) * ROWS) % shape[0]
-        uniform = torch.special.ndtr(noise.normal((shape[0], length)).double())[rows].to(device)
+        drawn = torch.special.ndtr(noise.normal((shape[0], length)).double())[rows]
+        uniform = drawn.to(device, exact_dtype(device))
         tokens = torch.full((len(rows), length), UNKNOWN, device=device)
         told = condition and condition[rows.to(device)]
         reading = self._asked(len(rows), told, options.choice.guidance)
+        asks = 1 if options.choice.guidance == OFF or told is None else 2
         yield self._moment(tokens[: shape[0]], 0, options.steps, 0)
         step = 0
         for number, places in enumerate(groups):
@@ -201,7 +221,7 @@ class Autoregressive:
             tokens[:, places] = new if options.known is None else _kept(new, options.known, places)
             if number in self.order.pauses:
                 step += 1
-                yield self._moment(tokens[: shape[0]], step, options.steps, number + 1)
+                yield self._moment(tokens[: shape[0]], step, options.steps, asks * (number + 1))
 
     def _moment(self, tokens: Tensor, step: int, steps: int, passes: int) -> Moment:
         state = self.letters.write(tokens.clone())

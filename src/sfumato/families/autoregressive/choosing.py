@@ -50,10 +50,11 @@ def probabilities(logits: Tensor, choice: Choice) -> Tensor:
     """Return the probabilities (…, V), float32, with which tokens are chosen by logits (…, V)."""
     if choice.temperature == 0:
         return torch.nn.functional.one_hot(logits.argmax(-1), logits.shape[-1]).float()
-    scaled = logits.float() / choice.temperature
+    # From the greatest down, so that no temperature takes them out of range.
+    scaled = (logits - logits.amax(-1, keepdim=True)).float() / choice.temperature
     if 0 < choice.top_k < logits.shape[-1]:
-        least = scaled.topk(choice.top_k).values[..., -1:]
-        scaled = scaled.masked_fill(scaled < least, -math.inf)
+        most = scaled.topk(choice.top_k)
+        scaled = torch.full_like(scaled, -math.inf).scatter(-1, most.indices, most.values)
     p = scaled.softmax(-1)
     return p if choice.top_p == 1 else _nucleus(p, choice.top_p)
 
@@ -68,10 +69,15 @@ def _nucleus(p: Tensor, share: float) -> Tensor:
 
 def chosen(p: Tensor, uniform: Tensor) -> Tensor:
     """Return the tokens that numbers in [0, 1), (…), choose by probabilities (…, V): int64 (…)."""
-    cumulative = p.double().cumsum(-1)
+    cumulative = p.to(exact_dtype(p.device)).cumsum(-1)
     # Sums of rounded numbers miss 1 by little: the last token that has any probability takes the rest.
     target = uniform.to(cumulative)[..., None] * cumulative[..., -1:]
     return (cumulative <= target).sum(-1).clamp(max=_last(p))
+
+
+def exact_dtype(device: torch.device) -> torch.dtype:
+    """Return in what sums of probabilities are kept: float64, where a device has it (Apple's has not)."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def _last(p: Tensor) -> Tensor:

@@ -10,7 +10,17 @@ from sfumato.families.autoregressive.letters import Letters
 from sfumato.families.conditioning import Conditioning
 from sfumato.nets.causal.order import Order
 from sfumato.nets.causal.transformer import CausalNetwork, CausalTransformer
-from sfumato.nets.conditions import Kinds
+from sfumato.nets.conditions import ATTRIBUTES, Kinds, Vector
+
+
+def conditioning_of(facts: DataFacts) -> Conditioning:
+    """Return what training hides of what the data tells."""
+    named = facts.told.get(ATTRIBUTES)
+    return Conditioning(
+        facts.drop,
+        tuple(facts.told),
+        attributes=named.width if isinstance(named, Vector) else 0,
+    )
 
 
 @dataclass(frozen=True)
@@ -70,7 +80,7 @@ class CausalDesign:
             )
         told = replace(facts, told={**facts.told, **(besides or {})})
         module = self.network(order, letters.vocabulary, told)
-        hidden = Conditioning(facts.drop, tuple(facts.told))
+        hidden = conditioning_of(facts)
         sizes = (self.width, self.dropout, self.blind)
         learned = self.learned_guidance
         return Autoregressive(module, letters, order, hidden, self.choice, *sizes, learned=learned)

@@ -36,7 +36,7 @@ class NextPixel(CausalDesign):
     def build(self, facts: DataFacts) -> Autoregressive:
         """Build it; raise ConfigError for anything but pictures with bounded values."""
         if len(facts.shape) != 3 or facts.bounds is None:
-            raise ConfigError("pixels in raster order are for pictures: leave --latent out, or choose others")
+            raise ConfigError("pixels in raster order are for pictures themselves, not for points or codes")
         channels, height, width = facts.shape
         letters, moving = Levels((channels, height, width), self.levels), Moving(self.moved)
         model = self.model(Raster(height, width, channels), letters, facts, moving.kinds())

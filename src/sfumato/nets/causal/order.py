@@ -14,9 +14,10 @@ by what it is *shown*, a sum of embeddings e of earlier tokens. Neither way lead
 or a later one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Protocol
+from functools import cached_property, wraps
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -24,6 +25,17 @@ from torch.nn import functional as F
 
 UNKNOWN = -1
 """What stands for a token that is not known yet."""
+
+
+def _remembered(compute: Callable[[Any], Tensor]) -> "cached_property[Tensor]":
+    """Work a tensor out once, and as one that gradients may meet, even where sampling asks for it first."""
+
+    @wraps(compute)
+    def outside(self: Any) -> Tensor:
+        with torch.inference_mode(False):
+            return compute(self)
+
+    return cached_property(outside)
 
 
 class Order(Protocol):
@@ -131,12 +143,12 @@ class Raster:
         left = [(0, -back, 0) for back in range(1 if self.channels > 1 else 2, REACH + 1)]
         return above + left + [(0, 0, -back) for back in range(2, self.channels)]
 
-    @cached_property
+    @_remembered
     def coordinates(self) -> Tensor:
         """Row, column and channel of each place."""
         return torch.cartesian_prod(*(torch.arange(size) for size in self.axes)).view(-1, 3)
 
-    @cached_property
+    @_remembered
     def _sources(self) -> Tensor:
         """The place that each view shows to each place, int64 (views, L), −1 where that lies outside."""
         at = self.coordinates
@@ -186,7 +198,7 @@ class Scales:
         """Every map."""
         return tuple(range(len(self.maps)))
 
-    @cached_property
+    @_remembered
     def coordinates(self) -> Tensor:
         """The map of each place, and the row and column of the finest on which its middle lies."""
         rows, columns = self.maps[-1]
@@ -197,7 +209,7 @@ class Scales:
             found.append(torch.cartesian_prod(torch.tensor([number]), down, right))
         return torch.cat(found)
 
-    @cached_property
+    @_remembered
     def _shares(self) -> Tensor:
         """The share of each earlier place in what each place is shown, by view: (views, L, L)."""
         return torch.stack([self._sum_of(len(self.maps)), self._sum_of(1)])
