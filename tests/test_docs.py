@@ -4,6 +4,7 @@ import importlib
 import math
 import os
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,14 @@ from sfumato.diffusion.process import corrupt
 from sfumato.diffusion.samplers import sample_frames
 from sfumato.diffusion.schedules import CosineVP, LinearVP
 from sfumato.errors import ConfigError
-from sfumato.families.agreements import Batch
+from sfumato.families.agreements import Batch, DataFacts
+from sfumato.nets.causal.transformer import CausalTransformer
 from sfumato.recipes import RECIPES
 from sfumato.runs.registry import PIECES, register
 
 DOCS = Path(__file__).parents[1] / "docs"
 TEXT = (DOCS / "extending.md").read_text()
-IMPORTS, SCHEDULE, PREDICTION, SAMPLER, USE, FAMILY, USE_FAMILY = re.findall(
+IMPORTS, SCHEDULE, PREDICTION, SAMPLER, USE, FAMILY, USE_FAMILY, ORDER, USE_ORDER = re.findall(
     r"```python\n(.*?)```", TEXT, flags=re.S
 )
 
@@ -37,7 +39,9 @@ def names() -> dict:
     return found
 
 
-@pytest.mark.parametrize(("block", "most"), [(SCHEDULE, 8), (PREDICTION, 5), (SAMPLER, 15), (FAMILY, 60)])
+@pytest.mark.parametrize(
+    ("block", "most"), [(SCHEDULE, 8), (PREDICTION, 5), (SAMPLER, 15), (FAMILY, 60), (ORDER, 70)]
+)
 def test_pieces_are_as_short_as_promised(block: str, most: int) -> None:
     assert len([line for line in block.splitlines() if line.strip()]) <= most
 
@@ -131,6 +135,63 @@ def test_the_kernel_mean_distance_of_a_set_to_itself_is_nothing() -> None:
     family = found["MomentMatcher"](torch.nn.Identity(), 3)
     # Rounding of distances whose square is near 0 is about 1e-3 in float32, and kernels of 0.1 feel it.
     assert abs(float(family.loss(Batch(x, None), {"z": x}).mean())) < 1e-4
+
+
+@pytest.fixture(scope="module")
+def snake() -> dict:
+    found: dict = {"__name__": "docs"}
+    exec(compile(ORDER, "extending.md", "exec", dont_inherit=True), found)
+    return found
+
+
+def test_the_snake_is_shown_what_lies_beside_and_above_and_knows_nothing_later(snake: dict) -> None:
+    order = snake["Snake"](3, 4)
+    assert order.path.tolist() == [0, 1, 2, 3, 7, 6, 5, 4, 8, 9, 10, 11]
+    assert order.coordinates[5].tolist() == [1, 2]
+    one_each = torch.eye(12).expand(2, -1, -1)
+    shown = order.shown(torch.arange(12)[None], one_each, slice(0, 12))[0]
+    assert shown[0].abs().sum() == 0
+    assert shown[5].nonzero().flatten().tolist() == [2, 4]  # the steps at raster places 2 and 7
+    assert shown[4].tolist() == (2 * torch.eye(12)[3]).tolist()  # at the turn both are one
+    upper = torch.zeros(1, 6, 8, dtype=torch.bool)
+    upper[:, :4] = True
+    assert order.covered(upper).tolist() == [1] * 8 + [0] * 4
+    network = CausalTransformer(order, 12, 16, 2, {}).double()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(parameter.numel()))
+    logits = network(torch.arange(12)[None], None)[0]
+    for place in range(12):
+        # Every token is another one, so row j of a table is the token of step j.
+        (found,) = torch.autograd.grad(logits[place].square().sum(), [network.tables], retain_graph=True)
+        reached = found.abs().sum((0, 2)) > 0
+        assert reached.tolist() == [step < place for step in range(12)]
+
+
+def test_the_snake_writes_pictures_along_its_path_and_knows_their_likelihood(snake: dict) -> None:
+    facts = DataFacts((1, 2, 3), bounds=(-1.0, 1.0))
+    model = snake["NextAlongSnake"](width=16, layers=1, levels=2).build(facts)
+    everything = torch.tensor(list(product([-1.0, 1.0], repeat=6))).view(-1, 1, 2, 3)
+    tokens = model.letters.read(everything)
+    assert torch.equal(model.letters.write(tokens), everything)
+    assert torch.equal(tokens[:, 3], (everything[:, 0, 1, 2] > 0).long())  # the row's end, then back
+    with torch.no_grad():
+        # The probabilities of all pictures, in float32 but summed in float64.
+        assert float(model.log_prob(everything, None).exp().sum()) == pytest.approx(1, abs=1e-6)
+
+
+def test_the_snake_is_trained_and_sampled_as_others_are(snake: dict, tmp_path: Path) -> None:
+    assert '"60s"' in USE_ORDER
+    before = os.getcwd()
+    os.chdir(tmp_path)
+    try:
+        exec(
+            compile(USE_ORDER.replace('"60s"', '"5steps"'), "extending.md", "exec", dont_inherit=True), snake
+        )
+    finally:
+        os.chdir(before)
+        PIECES["family"].pop("snake", None)
+    assert snake["images"].shape == (20, 1, 8, 8)
+    assert len({image.tobytes() for image in snake["images"]}) == 20
 
 
 def test_a_name_that_is_taken_is_refused() -> None:

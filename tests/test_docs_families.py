@@ -6,25 +6,52 @@ import math
 import os
 import re
 import shlex
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from helpers import call, captioned_folder
 from sfumato.data import load_data
-from sfumato.families.agreements import Autoencoder, DataFacts, Encoder, Generator, Labelled, TextFacts
+from sfumato.data.dataset import Dataset
+from sfumato.families.agreements import (
+    Autoencoder,
+    DataFacts,
+    Encoder,
+    Generator,
+    Labelled,
+    TextFacts,
+    TokenFacts,
+    Told,
+)
+from sfumato.nets.conditions import Labels
+from sfumato.nets.embedding import LABEL
 from sfumato.recipes import configure
+from sfumato.runs.config import LatentConfig
+from sfumato.runs.latent import sketched
 from sfumato.runs.model import build_model
 from sfumato.runs.registry import PIECES
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.stem: path.read_text() for path in sorted((ROOT / "docs/families").glob("*.md"))}
 every_page = pytest.mark.parametrize("page", PAGES)
-DIGITS = DataFacts((1, 8, 8), 10, (-1.0, 1.0), 0.75, TextFacts(vocabulary=20, length=8))
+TOLD = {"told": {LABEL: Labels(10)}, "drop": 0.1}
+DIGITS = DataFacts((1, 8, 8), 10, (-1.0, 1.0), 0.75, TextFacts(vocabulary=20, length=8), **TOLD)
+CODES = replace(DIGITS, shape=(8,), bounds=None)
+WORDS = replace(DIGITS, shape=(16,), bounds=None, tokens=TokenFacts(64, ((4, 4),)))
+MAPS = replace(DIGITS, shape=(30,), bounds=None, tokens=TokenFacts(64, ((1, 1), (2, 2), (3, 3), (4, 4))))
+FACTS = {"next-number": CODES, "token-transformer": WORDS, "scale-transformer": MAPS}
+"""Of the digits, as families see them that see no pixels."""
+LIVES_IN = {
+    "next-number": "linear-autoencoder",
+    "token-transformer": "vq-vae",
+    "scale-transformer": "multiscale-vq",
+}
 MOST_BYTES = 150_000
 
 
@@ -73,23 +100,32 @@ def test_the_table_says_what_each_family_can_do() -> None:
     table = {quoted(row[2])[0]: row[3:7] for row in rows(PAGES["README"], "| family |")}
     assert table.keys() == PIECES["family"].keys()
     for name, said in table.items():
-        design = PIECES["family"][name]
-        family = design().build(DIGITS)
+        design, facts = PIECES["family"][name], FACTS.get(name, DIGITS)
+        family = design().build(facts)
         can = ["yes" if isinstance(family, kind) else "–" for kind in (Encoder, Autoencoder, Generator)]
         wish = {"conditional": True} if "conditional" in inspect.signature(design).parameters else {}
         labels = (
-            "yes" if _obeys(family) else "on wish" if wish and _obeys(design(**wish).build(DIGITS)) else "–"
+            "yes" if _obeys(family) else "on wish" if wish and _obeys(design(**wish).build(facts)) else "–"
         )
         assert said == [*can, labels], name
 
 
 def _obeys(family: Any) -> bool:
+    if isinstance(family, Told):
+        return LABEL in family.obeys
     return isinstance(family, Labelled) and family.classes > 0
 
 
+def _latent(name: str, data: Dataset) -> LatentConfig | None:
+    """Return the codes of `data` that a family is for, None of one that is for the data itself."""
+    return sketched(build_model(configure(data, LIVES_IN[name])).family, 8) if name in LIVES_IN else None
+
+
 def test_the_options_are_all_there_with_what_the_recipes_choose(tmp_path: Path) -> None:
-    larger = tmp_path / "larger.npz"
-    np.savez(larger, images=np.zeros((20, 28, 28), np.uint8), labels=np.arange(20) % 10)
+    larger, many = tmp_path / "larger.npz", 12_000
+    bytes_ = np.random.default_rng(0).integers(0, 256, (many, 28, 28), dtype=np.uint8)
+    np.savez(larger, images=bytes_, labels=np.arange(many) % 10)
+    data = [load_data(str(source)) for source in ("digits", larger)]
     found: dict[str, dict[str, list[str]]] = {}
     for text in PAGES.values():
         for names in re.findall(r"^\| option of (.+?) \| digits", text, flags=re.M):
@@ -98,7 +134,7 @@ def test_the_options_are_all_there_with_what_the_recipes_choose(tmp_path: Path) 
                     found.setdefault(family, {}).update(dict.fromkeys(quoted(options), values))
     assert found.keys() == PIECES["family"].keys()
     for name, said in found.items():
-        small, large = (configure(load_data(str(source)), name).family for source in ("digits", larger))
+        small, large = (configure(one, name, latent=_latent(name, one)).family for one in data)
         expected = {key: [_written(small[key]), _written(large[key])] for key in small if key != "name"}
         assert said == expected, name
 
@@ -145,6 +181,7 @@ def test_every_picture_and_page_it_points_to_is_there(page: str) -> None:
 def test_its_commands_run_as_written(page: str, tmp_path: Path) -> None:
     """In their order, at two steps where they train, and then its Python."""
     _some_pictures(tmp_path / "my-pictures")
+    _half_a_digit(tmp_path)
     (tmp_path / "few-scenes").mkdir()
     captioned_folder(tmp_path / "few-scenes", 80)
     lines = [
@@ -170,6 +207,13 @@ def test_its_commands_run_as_written(page: str, tmp_path: Path) -> None:
             exec(compile(block, f"{page}.md", "exec", dont_inherit=True), {"__name__": "docs"})
     finally:
         os.chdir(before)
+
+
+def _half_a_digit(folder: Path) -> None:
+    """Write a digit, and a mask of its upper half."""
+    pixels = load_data("digits").train.store.take(torch.tensor([0]))[0, 0].numpy()
+    Image.fromarray(pixels).save(folder / "digit.png")
+    Image.fromarray((np.arange(8)[:, None] < 4) * np.full((8, 8), 255, np.uint8)).save(folder / "mask.png")
 
 
 def _some_pictures(folder: Path) -> None:

@@ -19,7 +19,14 @@ from sfumato.runs.config import parse_config, read_config
 from sfumato.runs.model import build_model
 from sfumato.runs.registry import PIECES, build, complete
 
-PICTURES_ONLY = {"masked-autoencoder", "multiscale-vq", "next-pixel", "pixel-cnn", "vq-vae"}
+PICTURES_ONLY = {
+    "masked-autoencoder",
+    "multiscale-vq",
+    "sharpened-multiscale-vq",
+    "next-pixel",
+    "pixel-cnn",
+    "vq-vae",
+}
 VECTORS_ONLY = {"next-number"}
 CAPTIONS_ONLY = {"clip"}
 MORE_NEEDED = {
