@@ -136,7 +136,7 @@ class Facts:
 
         On 1,617 digits of 8×8 that is worth a quarter of a bit a pixel (docs/families/autoregressive.md).
         """
-        few = {"moved": 2, "dropout": 0.1} if self.examples < FEW else {}
+        few = {"moved": 1, "dropout": 0.2} if self.examples < FEW else {}
         return {"width": 96 if self.is_small else 128, "layers": 4, **few}
 
     def causal_training(self) -> dict[str, object]:

@@ -12,5 +12,4 @@ def recipe(facts: Facts) -> dict[str, object]:
     """Return the family and how it is trained; raise ConfigError for pictures."""
     if len(facts.shape) != 1:
         raise ConfigError("one number after another is for vectors: choose --recipe next-pixel for pictures.")
-    batch = {"training": {"batch": 256, "learning_rate": 6e-3}}
-    return {"family": {"name": "next-number", "layers": 3}, **facts.causal_training(), **batch}
+    return {"family": {"name": "next-number", "layers": 3}, **facts.causal_training()}
