@@ -132,10 +132,7 @@ class Facts:
         return {**size, "learned_guidance": 1.5 if self.conditions() else 1.0}
 
     def pixel_network(self) -> dict[str, object]:
-        """Return the size of a network over pixels; few pictures are moved, lest they be learned by heart.
-
-        On 1,617 digits of 8×8 that is worth a quarter of a bit a pixel (docs/families/autoregressive.md).
-        """
+        """Return the size of a network over pixels; few pictures are moved, lest they be learned by heart."""
         few = {"moved": 1, "dropout": 0.2} if self.examples < FEW else {}
         return {"width": 96 if self.is_small else 128, "layers": 4, **few}
 
