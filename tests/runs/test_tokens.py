@@ -184,7 +184,7 @@ def test_what_is_kept_of_a_picture_stays_and_the_rest_is_made_up(
         ("next-pixel", ("--steps", "3"), "leave out steps"),
         ("next-token", ("--sampler", "ddim"), "leave out sampler"),
         ("var", ("--steps", "3"), "leave out steps"),
-        ("var", ("--guidance", "label=2"), "give one number"),
+        ("var", ("--guidance", "text=2"), "give one number"),
         ("var", ("--classifier-guidance", "2"), "needs a diffusion model's run"),
         ("var", ("--label", "eleven"), "eleven"),
     ],
