@@ -5,7 +5,8 @@
 The cascade `dalle` (CLIP, prior, decoder, upsampler) is trained on the built-in scenes. Asked are: whether
 pictures made through prior and decoder show what seen sentences say (`sfumato.metrics.scene_checker`, which
 sees pixels alone); whether the prior's embedding of a caption is nearer to that of its own held-out picture
-than to others'; and what of a picture its variations keep. A run that stands in --runs is measured again.
+than to others'; and what of a picture its variations keep. Beside the cascade's prior, which is diffusion, an
+autoregressive one is trained for as long on the same CLIP. Runs that stand in --runs are measured again.
 """
 
 import argparse
@@ -26,13 +27,13 @@ from sfumato.data.dataset import Split
 from sfumato.data.scenes import parse, sentences
 from sfumato.metrics.scene_checker import check, variety
 from sfumato.runs.cascade.cascade import Cascade
+from sfumato.runs.run import Run
 
 FIRST_SEED, WEIGHTS, SHOWN, VARIATIONS = 100_000, (1.0, 2.0, 3.0), 6, 8
 
 
-def through_both(cascade: Cascade, n: int) -> list[str]:
+def through_both(prior: Run, decoder: Run, n: int) -> list[str]:
     """Return lines of the table: shares right by the decoder's weight of guidance."""
-    prior, decoder = cascade.stages[:2]
     said = sentences("seen", n, seed=1)
     codes = prior.sample(n, prompts=said, seed=FIRST_SEED)
     lines = []
@@ -42,15 +43,14 @@ def through_both(cascade: Cascade, n: int) -> list[str]:
         three = [found.right[name] | ~found.asked[name] for name in ("colour", "shape", "position")]
         asked = float(torch.stack(three).all(0).double().mean())
         cells = " | ".join(f"{found.shares[name]:.1%}" for name in ("colour", "shape", "position", "all"))
-        lines.append(f"| {weight:g} | **{asked:.1%}** | {cells} |")
+        lines.append(f"| {prior.config.recipe} | {weight:g} | **{asked:.1%}** | {cells} |")
     return lines
 
 
-def rank(cascade: Cascade, unseen: Split) -> tuple[float, float]:
+def rank(prior: Run, decoder: Run, unseen: Split) -> tuple[float, float]:
     """Return the mean share of other pictures that lie farther from a prior's embedding than its own, and
     the share of captions for which that is at least 95 %; pictures of equal captions are no others.
     """
-    prior, decoder = cascade.stages[:2]
     captions = unseen.captions or ()
     pictures = unseen.store.take(torch.arange(len(captions)))
     real = encoded(decoder, pictures)
@@ -88,10 +88,18 @@ def varied(cascade: Cascade, unseen: Split, n: int) -> tuple[float, float, float
     return both, float(found.all.double().mean()), variety(made, groups), shown.flatten(0, 1)
 
 
-def page(cascade: Cascade, rate: float, n: int, unseen: Split, name: str, out: Path) -> str:
-    """Measure all and return it as a page."""
-    table = "\n".join(through_both(cascade, n))
-    mean, most = rank(cascade, unseen)
+def near(prior: Run, decoder: Run, unseen: Split) -> str:
+    """Return a line of the table of priors."""
+    mean, most = rank(prior, decoder, unseen)
+    done = prior.done
+    return f"| {prior.config.recipe} | {done.steps:,} in {done.seconds:.0f} s | {mean:.1%} | {most:.1%} |"
+
+
+def page(cascade: Cascade, other: Run, rate: float, n: int, unseen: Split, name: str, out: Path) -> str:
+    """Measure all and return it as a page; other: a prior to compare."""
+    prior, decoder = cascade.stages[:2]
+    table = "\n".join(line for each in (prior, other) for line in through_both(each, decoder, n))
+    priors = "\n".join(near(each, decoder, unseen) for each in (prior, other))
     both, everything, differ, shown = varied(cascade, unseen, 60)
     picture(shown.numpy(), None, columns=VARIATIONS + 1).save(out / f"{name}.png")
     said = sentences("held-out", 36, seed=3)
@@ -106,12 +114,16 @@ def page(cascade: Cascade, rate: float, n: int, unseen: Split, name: str, out: P
 `python benchmarks/dalle.py`: one training, seed 0: {spent}; CLIP besides; {rate:.2f} TFLOP/s of bf16 matrix
 product. {n:,} pictures of seen sentences at 32×32 from seed {FIRST_SEED:,}, through prior and decoder.
 
-| guidance of the decoder | asked | colour | shape | position | all |
-|---|---|---|---|---|---|
+| prior | guidance of the decoder | asked | colour | shape | position | all |
+|---|---|---|---|---|---|---|
 {table}
 
-The prior's embedding of a held-out caption lies nearer to its own picture's than {mean:.1%} of the others' do
-({most:.1%} of captions: than 95 %), over {len(unseen):,} pictures.
+How many of the other {len(unseen):,} held-out pictures lie farther from what a prior makes of a caption than
+the caption's own does, in the mean, and for how many captions that is at least 95 %:
+
+| prior | steps | farther | captions with 95 % |
+|---|---|---|---|
+{priors}
 
 Variations, {VARIATIONS} of each of 60 held-out pictures of one kind of thing: colour and shape kept in
 {both:.1%}, everything that the caption says in {everything:.1%}; variety {differ:.3f}.
@@ -135,11 +147,17 @@ def main() -> None:
     if not (folder / "cascade.json").exists():
         words = ["train", "scenes", "--size", "64", "--recipe", "dalle", "--budget", args.budget]
         subprocess.run([sys.executable, "-m", "sfumato", *words, "--out", str(folder)], check=True)
+    other = args.runs / "prior-autoregressive"
+    if not (other / "config.json").exists():
+        seconds = Cascade.open(folder).stages[0].done.seconds
+        words = ["train", "scenes", "--size", "32", "--recipe", "next-number", "--budget", f"{seconds:.0f}s"]
+        words += ["--latent", str(folder / "clip"), "--out", str(other)]
+        subprocess.run([sys.executable, "-m", "sfumato", *words], check=True)
     rate = (rate + matrix_rate()) / 2
     cascade, name = Cascade.open(folder), f"dalle-{date.today().isoformat()}"
     unseen = load_data("scenes", size=32).held_out
     args.out.mkdir(parents=True, exist_ok=True)
-    text = page(cascade, rate, args.pictures, unseen, name, args.out)
+    text = page(cascade, Run.open(other), rate, args.pictures, unseen, name, args.out)
     (args.out / f"{name}.md").write_text(text)
     print(text)
 

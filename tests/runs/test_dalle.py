@@ -116,6 +116,32 @@ def test_pictures_are_varied_and_blended(cascade: Cascade, tmp_path: Path) -> No
         (tmp_path / "varied.png").unlink()
 
 
+@pytest.fixture(scope="module")
+def autoregressive(tmp_path_factory: pytest.TempPathFactory) -> Cascade:
+    source = captioned_folder(tmp_path_factory.mktemp("data"), size=32)
+    folder = tmp_path_factory.mktemp("runs") / "numbers"
+    kept = tuple(setting for setting in SETTINGS if not setting.startswith("prior."))
+    settings = (*kept, "prior.family.width=16", "prior.family.layers=1", "prior.training.batch=16")
+    train_as_wished(
+        TrainingWish(str(source), folder, "dalle-autoregressive", settings, "40steps", None, {}), False
+    )
+    return Cascade.open(folder)
+
+
+def test_a_prior_may_make_one_number_after_another(autoregressive: Cascade) -> None:
+    prior, latent = autoregressive.stages[0], autoregressive.stages[0].config.latent
+    assert latent is not None
+    assert prior.config.shape == (latent.components,)
+    codes = prior.sample(2, prompts=PROMPTS, seed=3)
+    assert codes.shape == (2, 8)
+    small = autoregressive.stages[1].sample(2, seed=3 + 2**40, conditions={"embedding": list(codes)})
+    large = autoregressive.stages[2].sample(
+        2, prompts=PROMPTS, seed=3 + 2 * 2**40, conditions={"picture": list(small)}
+    )
+    assert np.array_equal(autoregressive.sample(2, prompts=PROMPTS, seed=3), large)
+    assert autoregressive.options(guidance=3.0).guidance == 3.0
+
+
 def test_wrong_use_says_so(cascade: Cascade, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("vary", cascade.folder) == 2
     assert "name a picture to vary" in capsys.readouterr().err

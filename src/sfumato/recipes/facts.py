@@ -160,6 +160,12 @@ class Facts:
         latent = self.latent.model_copy(update={"tokens": True})
         return {"latent": latent, **replace(self, latent=latent).causal_training()}
 
+    def principal(self) -> "Facts":
+        """Return the same of a model that sees the principal components of codes, if it lives in codes."""
+        if self.latent is None:
+            return self
+        return replace(self, latent=self.latent.model_copy(update={"principal": True}))
+
     def labels(self) -> dict[str, object]:
         """Return the condition that an example's label is, where the data has labels."""
         return {"label": {"name": "label", "classes": self.data.classes}} if self.data.classes else {}

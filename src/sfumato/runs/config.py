@@ -145,7 +145,9 @@ class LatentConfig(Closed):
 
     shape: of one code; mean and std: of each channel of the training examples' codes; decodes: whether a code
     leads back to the data, as an autoencoder's does; vocabulary, maps: of the tokens that codes can be
-    written as, 0 and () where they cannot; tokens: whether the model sees these.
+    written as, 0 and () where they cannot; tokens: whether the model sees these; components: how many
+    principal components hold nearly all of codes that are vectors, else 0; principal: whether the model sees
+    these.
     """
 
     run: str
@@ -156,11 +158,15 @@ class LatentConfig(Closed):
     vocabulary: int = 0
     maps: tuple[tuple[int, int], ...] = ()
     tokens: bool = False
+    components: int = 0
+    principal: bool = False
 
     @property
     def seen(self) -> tuple[int, ...]:
         """The shape of one example as the model sees it."""
-        return (sum(height * width for height, width in self.maps),) if self.tokens else self.shape
+        if self.tokens:
+            return (sum(height * width for height, width in self.maps),)
+        return (self.components,) if self.principal else self.shape
 
 
 class RunConfig(Closed):

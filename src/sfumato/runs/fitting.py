@@ -30,7 +30,7 @@ from sfumato.runs.conditions.build import NOTHING, Conditions, Wishes
 from sfumato.runs.conditions.embedding import ENCODER
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.kept import keep
-from sfumato.runs.latent import AUTOENCODER, as_seen, open_scaling
+from sfumato.runs.latent import AUTOENCODER, as_seen, keep_axes, open_scaling
 from sfumato.runs.model import build_model, codes, decoded
 from sfumato.runs.registry import build
 from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, DATA, LOG, Run, done_of
@@ -278,6 +278,8 @@ def begin_training(
         if run is not None and accelerator().is_main_process:
             refuse_taken(folder)
             keep(run, folder / name)
+    if autoencoder and config.latent and config.latent.principal and accelerator().is_main_process:
+        keep_axes(autoencoder, dataset, folder)
     if TEXT in config.conditions and accelerator().is_main_process:
         refuse_taken(folder)
         build("condition", config.conditions[TEXT], {}).keep(dataset, folder)

@@ -3,15 +3,16 @@
 A latent model is any model whose examples are codes: what stands between it and the data is not an affine map
 of pixels but an encoder and a decoder,
 
-    to the model:  z = (encode(x) − mean)/std        to the data:  x = decode(mean + std·z)
+    to the model:  y = (encode(x) − mean)/std        to the data:  x = decode(mean + std·y)
 
-with the mean and deviation of each channel of the training examples' codes. Everything else, recipes,
-samplers, guidance, films, stays as it is. The autoencoder is kept,
+with the mean and deviation of each channel of the training examples' codes, or of their principal components
+alone, see `runs.principal`. Everything else, recipes, samplers, guidance, films, stays as it is. The
+autoencoder is kept,
 
 RUN/autoencoder.safetensors
 
 so that the folder is all it takes to sample pictures. An encoder without a way back, such as CLIP, is a place
-to live in as well: what such a model makes are codes themselves, mean + std·z. The *prior* of DALL·E 2 is one
+to live in as well: what such a model makes are codes themselves, mean + std·y. The *prior* of DALL·E 2 is one
 (Ramesh et al. 2022, section 2.2). And where codes are those of a codebook, a model may see their numbers
 instead: the *tokens* of a picture, whole numbers with no mean and no deviation.
 """
@@ -33,6 +34,7 @@ from sfumato.runs.agreements import device_of
 from sfumato.runs.build import build_scaling
 from sfumato.runs.config import LatentConfig, RunConfig
 from sfumato.runs.kept import Kept, check_encodes, open_kept
+from sfumato.runs.principal import LEAST, Channels, Spread, open_principal, principal
 
 if TYPE_CHECKING:
     from sfumato.runs.run import Run
@@ -45,29 +47,22 @@ CHUNK = 256
 
 @dataclass(frozen=True)
 class Codes:
-    """The map between examples and standardised codes.
+    """The map between examples and what a model sees of their codes.
 
-    kept: the autoencoder; mean and std: of each channel.
+    kept: the autoencoder; spread: of its codes.
     """
 
     kept: Kept
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    spread: Spread
     bounds: ClassVar[None] = None
 
     def to_model(self, x: Tensor) -> Tensor:
-        """Return the standardised codes of examples: float32 (B, *latent)."""
-        z = self.kept.encode(x).to(device_of(self.kept.model))
-        return (z - _channels(self.mean, z)) / _channels(self.std, z)
+        """Return the standardised codes of examples: float32 (B, *seen)."""
+        return self.spread.to_model(self.kept.encode(x).to(device_of(self.kept.model)))
 
     def to_data(self, x: Tensor) -> Tensor:
-        """Return the examples that standardised codes (B, *latent) stand for, on the CPU."""
-        return self.kept.decode(self.codes(x))
-
-    def codes(self, x: Tensor) -> Tensor:
-        """Return codes as the autoencoder knows them, of standardised ones: float32 (B, *latent)."""
-        z = x.float()
-        return z * _channels(self.std, z) + _channels(self.mean, z)
+        """Return the examples that standardised codes (B, *seen) stand for, on the CPU."""
+        return self.kept.decode(self.spread.to_codes(x))
 
 
 class CodesAlone(Codes):
@@ -75,7 +70,7 @@ class CodesAlone(Codes):
 
     def to_data(self, x: Tensor) -> Tensor:
         """Return the codes themselves: float32 (B, *latent), on the CPU."""
-        return self.codes(x).cpu()
+        return self.spread.to_codes(x).cpu()
 
 
 @dataclass(frozen=True)
@@ -94,33 +89,39 @@ class Tokens:
         return self.kept.read(x)
 
 
-def _channels(values: tuple[float, ...], z: Tensor) -> Tensor:
-    """Return a number for each channel, to be combined with codes z: (B, C, ...)."""
-    return z.new_tensor(values).view(-1, *[1] * (z.ndim - 2))
-
-
 def latent_config(encoder: "Run", dataset: Dataset) -> LatentConfig:
     """Measure the codes of `dataset`.
 
     Raises ConfigError for a run that has none, and for data of another shape.
     """
     check_encodes(encoder, dataset)
-    some = torch.randperm(len(dataset.train), generator=generator(0, "measure codes"))[:MEASURED_ON]
-    z = torch.from_numpy(encoder.encode(dataset.train.batch(some)[0])).double()
+    z = _some_codes(encoder, dataset)
     flat = z.transpose(0, 1).flatten(1)
-    # A channel that is never used keeps its scale.
-    spread = flat.mean(1).tolist(), flat.std(1).clamp(min=1e-3).tolist()
-    return _latent(encoder.family, str(encoder.folder), tuple(z.shape[1:]), *spread)
+    spread = flat.mean(1).tolist(), flat.std(1).clamp(min=LEAST).tolist()
+    components = len(principal(z).std) if z.ndim == 2 else 0
+    return _latent(encoder.family, str(encoder.folder), tuple(z.shape[1:]), *spread, components)
+
+
+def keep_axes(encoder: "Run", dataset: Dataset, folder: Path) -> None:
+    """Write the principal components of the codes of `dataset`, the same that `latent_config` counts."""
+    principal(_some_codes(encoder, dataset)).save(folder)
+
+
+def _some_codes(encoder: "Run", dataset: Dataset) -> Tensor:
+    """Return codes of some training examples, the same every time: float64 (N, *latent)."""
+    some = torch.randperm(len(dataset.train), generator=generator(0, "measure codes"))[:MEASURED_ON]
+    return torch.from_numpy(encoder.encode(dataset.train.batch(some)[0])).double()
 
 
 def sketched(family: object, width: int) -> LatentConfig:
     """Return what stands for the codes of a family that is still to be trained; width: of a vector."""
     shape = tuple(family.latent_shape) if isinstance(family, Autoencoder) else (width,)
-    return _latent(family, "", shape, [0.0] * shape[0], [1.0] * shape[0])
+    components = shape[0] if len(shape) == 1 else 0
+    return _latent(family, "", shape, [0.0] * shape[0], [1.0] * shape[0], components)
 
 
 def _latent(
-    family: object, run: str, shape: tuple[int, ...], mean: list[float], std: list[float]
+    family: object, run: str, shape: tuple[int, ...], mean: list[float], std: list[float], components: int
 ) -> LatentConfig:
     writing = family.writing if isinstance(family, PictureTokenizer) else None
     return LatentConfig(
@@ -131,6 +132,7 @@ def _latent(
         decodes=isinstance(family, Autoencoder),
         vocabulary=writing.vocabulary if writing else 0,
         maps=writing.maps if writing else (),
+        components=components,
     )
 
 
@@ -151,8 +153,9 @@ def open_scaling(config: RunConfig, folder: Path, device: torch.device) -> Scali
     kept = open_kept(folder / AUTOENCODER, device)
     if config.latent.tokens:
         return Tokens(kept)
-    kind = Codes if config.latent.decodes else CodesAlone
-    return kind(kept, config.latent.mean, config.latent.std)
+    latent = config.latent
+    spread = open_principal(folder) if latent.principal else Channels(latent.mean, latent.std)
+    return (Codes if latent.decodes else CodesAlone)(kept, spread)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Next number: a vector one number after another, each in one of many buckets.
 
 So is the autoregressive prior of DALL·E 2 (Ramesh et al. 2022, section 2.2): the numbers of an embedding,
-rounded, are predicted in turn by a causal transformer that is told the caption. They turn embeddings to their
-principal components first and keep the first of these; here numbers come as they are.
+rounded, are predicted in turn by a causal transformer that is told the caption. Which numbers these are, of
+an embedding its principal components, is said where examples meet the model, see `runs.principal`.
 """
 
 from dataclasses import dataclass

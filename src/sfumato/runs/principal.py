@@ -1,0 +1,112 @@
+"""How codes meet a model: as numbers around 0 and 1, of every channel or of the principal components alone.
+
+A channel is standardised by itself,
+
+    y = (z − mean)/std,                          z = mean + std·y
+
+while the *principal components* of vectors (Pearson 1901) are the directions a_1, a_2, … in which their
+spread s_1 ≥ s_2 ≥ … is greatest, the eigenvectors of their covariance:
+
+    y_i = a_i·(z − mean)/s_i,    i ≤ k,          z ≈ mean + Σ_i s_i·y_i·a_i
+
+Embeddings lie near a few of them: the prior of DALL·E 2 sees 319 numbers of 1,024, the greatest spread first,
+which lose next to nothing (Ramesh et al. 2022, section 2.2). Those that hold `HELD` of the squares are kept,
+
+RUN/axes.safetensors
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sfumato.errors import RunError
+from sfumato.train.checkpoint import Checkpoint, load, save
+
+AXES = "axes.safetensors"
+HELD = 0.99
+"""The share of the squared deviations from the mean that principal components hold together."""
+LEAST = 1e-3
+"""The least deviation: what never varies keeps its scale."""
+
+
+class Spread(Protocol):
+    """A linear map between codes and what a model sees, and back."""
+
+    def to_model(self, z: Tensor) -> Tensor:
+        """Return what the model sees of codes (B, *latent): float32."""
+        ...
+
+    def to_codes(self, y: Tensor) -> Tensor:
+        """Return the codes that what a model sees stands for: float32 (B, *latent)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Every channel by itself; mean and std: a number for each."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def to_model(self, z: Tensor) -> Tensor:
+        """Return standardised codes."""
+        return (z - _channels(self.mean, z)) / _channels(self.std, z)
+
+    def to_codes(self, y: Tensor) -> Tensor:
+        """Return the codes."""
+        y = y.float()
+        return y * _channels(self.std, y) + _channels(self.mean, y)
+
+
+@dataclass(frozen=True)
+class Principal:
+    """The principal components of vectors.
+
+    mean: (D,); axes: (k, D), of length 1 and at right angles; std: (k,), the greatest first.
+    """
+
+    mean: Tensor
+    axes: Tensor
+    std: Tensor
+
+    def to_model(self, z: Tensor) -> Tensor:
+        """Return the standardised components of z: (B, D): (B, k)."""
+        return (z - self.mean.to(z)) @ self.axes.to(z).T / self.std.to(z)
+
+    def to_codes(self, y: Tensor) -> Tensor:
+        """Return the vectors whose components are y: (B, k), and nothing besides: (B, D)."""
+        y = y.float()
+        return self.mean.to(y) + (y * self.std.to(y)) @ self.axes.to(y)
+
+    def save(self, folder: Path) -> None:
+        """Write it to a run's folder."""
+        tensors = {"mean": self.mean, "axes": self.axes, "std": self.std}
+        folder.mkdir(parents=True, exist_ok=True)
+        save(folder / AXES, Checkpoint(tensors, {}))
+
+
+def principal(z: Tensor) -> Principal:
+    """Return the principal components of vectors z: (N, D), as many as hold `HELD` of their spread."""
+    z = z.double()
+    mean = z.mean(0)
+    # eigh has the least first.
+    squares, axes = torch.linalg.eigh((z - mean).T @ (z - mean) / len(z))
+    squares, axes = squares.flip(0).clamp(min=0), axes.T.flip(0)
+    k = int((squares.cumsum(0) < HELD * squares.sum()).sum()) + 1
+    return Principal(mean.float(), axes[:k].float(), squares[:k].sqrt().clamp(min=LEAST).float())
+
+
+def open_principal(folder: Path) -> Principal:
+    """Read what `Principal.save` wrote; raise RunError where it is missing or damaged."""
+    path = folder / AXES
+    if not path.is_file():
+        raise RunError(f"{path} is missing, without which codes mean nothing to this model: restore it.")
+    return Principal(**load(path).tensors)
+
+
+def _channels(values: tuple[float, ...], z: Tensor) -> Tensor:
+    """Return a number for each channel, to be combined with codes z: (B, C, ...)."""
+    return z.new_tensor(values).view(-1, *[1] * (z.ndim - 2))
