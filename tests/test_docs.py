@@ -20,6 +20,7 @@ from sfumato.diffusion.schedules import CosineVP, LinearVP
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Batch, DataFacts
 from sfumato.nets.causal.transformer import CausalTransformer
+from sfumato.nets.causal.vocabulary import Names
 from sfumato.recipes import RECIPES
 from sfumato.runs.registry import PIECES, register
 
@@ -156,7 +157,7 @@ def test_the_snake_is_shown_what_lies_beside_and_above_and_knows_nothing_later(s
     upper = torch.zeros(1, 6, 8, dtype=torch.bool)
     upper[:, :4] = True
     assert order.covered(upper).tolist() == [1] * 8 + [0] * 4
-    network = CausalTransformer(order, 12, 16, 2, {}).double()
+    network = CausalTransformer(order, Names(12), 16, 2, {}).double()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(parameter.numel()))
     logits = network(torch.arange(12)[None], None)[0]

@@ -10,6 +10,7 @@ from sfumato.families.autoregressive.letters import Letters
 from sfumato.families.conditioning import Conditioning
 from sfumato.nets.causal.order import Order
 from sfumato.nets.causal.transformer import CausalNetwork, CausalTransformer
+from sfumato.nets.causal.vocabulary import Vocabulary
 from sfumato.nets.conditions import ATTRIBUTES, Kinds, Vector
 
 
@@ -59,7 +60,7 @@ class CausalDesign:
         """How tokens are chosen."""
         return Choice(self.temperature, self.top_k, self.top_p, self.guidance)
 
-    def network(self, order: Order, vocabulary: int, facts: DataFacts) -> CausalNetwork:
+    def network(self, order: Order, vocabulary: Vocabulary, facts: DataFacts) -> CausalNetwork:
         """Return the network, by default a transformer."""
         return CausalTransformer(order, vocabulary, self.width, self.layers, facts.told)
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sfumato.families.agreements import UNKNOWN
+from sfumato.nets.causal.vocabulary import Names, Values, Vocabulary
 
 
 class Letters(Protocol):
@@ -22,8 +23,8 @@ class Letters(Protocol):
     unit: str
 
     @property
-    def vocabulary(self) -> int:
-        """How many different tokens there are."""
+    def vocabulary(self) -> Vocabulary:
+        """The tokens there are."""
         ...
 
     def read(self, x: Tensor) -> Tensor:
@@ -39,22 +40,27 @@ class Letters(Protocol):
 class Levels:
     """Levels of values in [−1, 1], channel after channel of each place.
 
-    shape: of an example, (C, H, W); vocabulary: how many levels, at least 2.
+    shape: of an example, (C, H, W); count: how many levels, at least 2.
     """
 
     shape: tuple[int, int, int]
-    vocabulary: int
+    count: int
     unit = "bits per dimension"
+
+    @property
+    def vocabulary(self) -> Values:
+        """Near levels are alike."""
+        return Values(self.count)
 
     def read(self, x: Tensor) -> Tensor:
         """Return the levels of x: (B, C, H, W)."""
-        levels = ((x.float() + 1) / 2 * (self.vocabulary - 1)).round().long()
-        return levels.clamp(0, self.vocabulary - 1).permute(0, 2, 3, 1).flatten(1)
+        levels = ((x.float() + 1) / 2 * (self.count - 1)).round().long()
+        return levels.clamp(0, self.count - 1).permute(0, 2, 3, 1).flatten(1)
 
     def write(self, tokens: Tensor) -> Tensor:
         """Return pictures (B, C, H, W), grey where nothing is known."""
         channels, height, width = self.shape
-        values = torch.where(tokens == UNKNOWN, 0.0, tokens.float() * (2 / (self.vocabulary - 1)) - 1)
+        values = torch.where(tokens == UNKNOWN, 0.0, tokens.float() * (2 / (self.count - 1)) - 1)
         return values.unflatten(1, (height, width, channels)).permute(0, 3, 1, 2).contiguous()
 
 
@@ -62,31 +68,41 @@ class Levels:
 class Buckets:
     """Numbers of a vector in K buckets of equal width from −reach to reach, the outer two of which are open.
 
-    length: of a vector; vocabulary: K, at least 2; reach: above 0.
+    length: of a vector; count: K, at least 2; reach: above 0.
     """
 
     length: int
-    vocabulary: int
+    count: int
     reach: float
     unit = "bits a number"
+
+    @property
+    def vocabulary(self) -> Values:
+        """Near buckets are alike."""
+        return Values(self.count)
 
     def read(self, x: Tensor) -> Tensor:
         """Return the buckets of x: (B, D)."""
         share = (x.float() + self.reach) / (2 * self.reach)
-        return (share * self.vocabulary).floor().clamp(0, self.vocabulary - 1).long()
+        return (share * self.count).floor().clamp(0, self.count - 1).long()
 
     def write(self, tokens: Tensor) -> Tensor:
         """Return the middle of each bucket, 0 where none is known: (B, D)."""
-        middle = ((tokens.float() + 0.5) * (2 / self.vocabulary) - 1) * self.reach
+        middle = ((tokens.float() + 0.5) * (2 / self.count) - 1) * self.reach
         return middle.where(tokens != UNKNOWN, 0.0)
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Examples that are tokens already."""
+    """Examples that are tokens already, of so many."""
 
-    vocabulary: int
+    count: int
     unit = "bits a token"
+
+    @property
+    def vocabulary(self) -> Names:
+        """The numbers of codes in a book say nothing of them."""
+        return Names(self.count)
 
     def read(self, x: Tensor) -> Tensor:
         """Return x."""

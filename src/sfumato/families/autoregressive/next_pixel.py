@@ -15,6 +15,7 @@ from sfumato.families.autoregressive.moving import Moving
 from sfumato.nets.causal.convolution import PixelCNN
 from sfumato.nets.causal.order import Order, Raster
 from sfumato.nets.causal.transformer import CausalNetwork
+from sfumato.nets.causal.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class NextPixel(CausalDesign):
 class NextPixelByConvolution(NextPixel):
     """A gated PixelCNN."""
 
-    def network(self, order: Order, vocabulary: int, facts: DataFacts) -> CausalNetwork:
+    def network(self, order: Order, vocabulary: Vocabulary, facts: DataFacts) -> CausalNetwork:
         """Return the convolutional network."""
         assert isinstance(order, Raster)
         return PixelCNN(order, vocabulary, self.width, self.layers, facts.told)

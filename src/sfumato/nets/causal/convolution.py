@@ -19,6 +19,7 @@ from sfumato.condition import Condition
 from sfumato.nets.blocks import zeroed
 from sfumato.nets.causal.order import Raster, embedded
 from sfumato.nets.causal.transformer import Reading
+from sfumato.nets.causal.vocabulary import Vocabulary
 from sfumato.nets.conditions import Kinds, Told
 from sfumato.nets.levels import exact
 
@@ -72,22 +73,22 @@ def _masked(h: Tensor, mask: Tensor | None) -> Tensor:
 class PixelCNN(nn.Module):
     """The network: (tokens (B, L) of int64 in raster order, condition) -> logits (B, L, V).
 
-    order: of the tokens; vocabulary: V; width: W; layers: how many; told: its conditions.
+    order: of the tokens; vocabulary: which they are; width: W; layers: how many; told: its conditions.
     """
 
-    def __init__(self, order: Raster, vocabulary: int, width: int, layers: int, told: Kinds) -> None:
+    def __init__(self, order: Raster, vocabulary: Vocabulary, width: int, layers: int, told: Kinds) -> None:
         super().__init__()
         self.order = order
         channels = order.channels
-        self.table = nn.Parameter(nn.init.normal_(torch.empty(channels, vocabulary, width), std=0.3))
+        self.table = nn.Parameter(0.3 * vocabulary.tables(channels, width))
         self.start = nn.Parameter(torch.zeros(width))
         self.told = Told(told, width)
         self.layers = nn.ModuleList(GatedLayer(width, number == 0) for number in range(layers))
         self.before = nn.ParameterList(
-            torch.zeros(channel, vocabulary, width) for channel in range(1, channels)
+            torch.zeros(channel, vocabulary.count, width) for channel in range(1, channels)
         )
         self.inner = nn.Linear(width, width)
-        self.heads = nn.ModuleList(zeroed(nn.Linear(width, vocabulary)) for _ in range(channels))
+        self.heads = nn.ModuleList(vocabulary.head(width) for _ in range(channels))
 
     def forward(self, tokens: Tensor, condition: Condition | None, masks: Tensor | None = None) -> Tensor:
         """Predict every token from those before it."""

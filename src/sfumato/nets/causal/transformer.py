@@ -19,6 +19,7 @@ from sfumato.condition import Condition
 from sfumato.nets.blocks import heads_for, zeroed
 from sfumato.nets.causal.attention import Attention, Kept, Masked
 from sfumato.nets.causal.order import Order, may_look
+from sfumato.nets.causal.vocabulary import Vocabulary
 from sfumato.nets.conditions import Kinds, Told
 from sfumato.nets.levels import exact
 
@@ -83,16 +84,14 @@ def masked(h: Tensor, mask: Tensor | None) -> Tensor:
 class CausalTransformer(nn.Module):
     """The network: (tokens (B, L) of int64, condition) -> logits (B, L, V).
 
-    order: of the tokens; vocabulary: V; width: W; layers: how many; told: its conditions.
+    order: of the tokens; vocabulary: which they are; width: W; layers: how many; told: its conditions.
     """
 
-    def __init__(self, order: Order, vocabulary: int, width: int, layers: int, told: Kinds) -> None:
+    def __init__(self, order: Order, vocabulary: Vocabulary, width: int, layers: int, told: Kinds) -> None:
         super().__init__()
         self.order = order
         # Parameters and no `nn.Embedding`: as large as what the layers add to them.
-        self.tables = nn.Parameter(
-            nn.init.normal_(torch.empty(order.views, vocabulary, width), std=0.5 / order.views**0.5)
-        )
+        self.tables = nn.Parameter(vocabulary.tables(order.views, width) * (0.5 / order.views**0.5))
         self.places = nn.ParameterList(
             nn.init.normal_(torch.empty(size, width), std=0.3) for size in order.axes
         )
@@ -100,7 +99,7 @@ class CausalTransformer(nn.Module):
         self.told = Told(told, width)
         self.layers = nn.ModuleList(Layer(width) for _ in range(layers))
         self.modulate = zeroed(nn.Linear(width, 2 * width))
-        self.head = zeroed(nn.Linear(width, vocabulary))
+        self.head = vocabulary.head(width)
 
     def forward(self, tokens: Tensor, condition: Condition | None, masks: Tensor | None = None) -> Tensor:
         """Predict every token from those before it."""
