@@ -88,7 +88,7 @@ def test_a_model_of_tokens_sees_what_its_tokenizer_writes(recipe: str, made: dic
     seen = run.scaling.to_model(some())
     assert torch.equal(seen, written)
     assert seen.dtype == torch.int64
-    assert 0 <= int(seen.min()) < int(seen.max()) < run.family.letters.vocabulary
+    assert 0 <= int(seen.min()) < int(seen.max()) < run.family.letters.vocabulary.count
     # And back: the tokens of a picture are the picture that the tokenizer rebuilds.
     again = run.scaling.to_data(seen).numpy().astype(int)
     rebuilt = tokenizer.decode(tokenizer.encode(some()))

@@ -52,7 +52,7 @@ def measure_exactly(run: Run, source: str | None, n: int | None, seed: int, as_j
         "dimensions": size,
         "given": list(examples.condition.values) if examples.condition is not None else [],
         "seed": seed,
-        "levels": run.family.letters.vocabulary,
+        "levels": run.family.letters.vocabulary.count,
         "lossless": lossless(run, examples.values),
         "exact": summary(-torch.cat(parts), size),
         "histogram": summary(-histogram(run, dataset, examples.values), size),
@@ -74,10 +74,10 @@ def lossless(run: Run, values: Tensor) -> bool:
 def histogram(run: Run, dataset: Dataset, values: Tensor) -> Tensor:
     """Return log p of values (B, C, H, W) by a histogram of the training examples at each place: (B,)."""
     letters = run.family.letters
-    counts = torch.ones(math.prod(values.shape[1:]), letters.vocabulary, dtype=torch.float64)
+    counts = torch.ones(math.prod(values.shape[1:]), letters.vocabulary.count, dtype=torch.float64)
     for places in torch.arange(len(dataset.train)).split(4096):
         read = letters.read(run.scaling.to_model(dataset.train.batch(places)[0]))
-        for level in range(letters.vocabulary):
+        for level in range(letters.vocabulary.count):
             counts[:, level] += (read == level).sum(0)
     log_p = (counts / counts.sum(1, keepdim=True)).log()
     tokens = letters.read(values.cpu())

@@ -69,17 +69,13 @@ def _nucleus(p: Tensor, share: float) -> Tensor:
 
 def chosen(p: Tensor, uniform: Tensor) -> Tensor:
     """Return the tokens that numbers in [0, 1), (…), choose by probabilities (…, V): int64 (…)."""
-    cumulative = p.to(exact_dtype(p.device)).cumsum(-1)
-    # Sums of rounded numbers miss 1 by little: the last token that has any probability takes the rest.
-    target = uniform.to(cumulative)[..., None] * cumulative[..., -1:]
-    return (cumulative <= target).sum(-1).clamp(max=_last(p))
+    cumulative = p.cumsum(-1, dtype=exact_dtype(p.device))
+    whole = cumulative[..., -1:].contiguous()
+    passed = torch.searchsorted(cumulative, uniform.to(whole)[..., None] * whole, right=True)
+    # Products are rounded, at worst up to the whole: the token that completes it takes the rest.
+    return torch.minimum(passed, torch.searchsorted(cumulative, whole)).squeeze(-1)
 
 
 def exact_dtype(device: torch.device) -> torch.dtype:
     """Return in what sums of probabilities are kept: float64, where a device has it (Apple's has not)."""
     return torch.float32 if device.type == "mps" else torch.float64
-
-
-def _last(p: Tensor) -> Tensor:
-    """Return the last token of p: (…, V) that has any probability: (…)."""
-    return p.shape[-1] - 1 - (p > 0).flip(-1).int().argmax(-1)
