@@ -132,8 +132,8 @@ class Facts:
         return {**size, "learned_guidance": 1.5 if self.conditions() else 1.0}
 
     def pixel_network(self) -> dict[str, object]:
-        """Return the size of a network over pixels; few pictures are moved, lest they be learned by heart."""
-        few = {"moved": 1, "dropout": 0.2} if self.examples < FEW else {}
+        """Return the size of a network over pixels; of few, some of it is left out in training."""
+        few = {"dropout": 0.2} if self.examples < FEW else {}
         return {"width": 96 if self.is_small else 128, "layers": 4, **few}
 
     def causal_training(self) -> dict[str, object]:

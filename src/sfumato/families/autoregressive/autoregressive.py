@@ -17,7 +17,7 @@ Each token then takes one question instead of two.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -29,7 +29,6 @@ from sfumato.errors import ConfigError
 from sfumato.families.agreements import UNKNOWN, Batch, Draws, Moment, Player
 from sfumato.families.autoregressive.choosing import Choice, chosen, exact_dtype, probabilities
 from sfumato.families.autoregressive.letters import Letters
-from sfumato.families.autoregressive.moving import MOVED, Moving
 from sfumato.families.conditioning import Conditioning
 from sfumato.nets.causal.order import Order, spans
 from sfumato.nets.causal.transformer import CausalNetwork, Reading
@@ -74,7 +73,7 @@ class Autoregressive:
     conditioning: what training hides of conditions; choice: how tokens are chosen unless one says otherwise;
     width: numbers of a place in the network, dropout: the share of them that is left out in training, the
     same at all places of an example (Gal & Ghahramani 2016); blind: the share of tokens that is not shown;
-    moving: of training examples; learned: the guidance that is learned in training, 1 for none.
+    learned: the guidance that is learned in training, 1 for none.
     """
 
     module: CausalNetwork
@@ -85,7 +84,6 @@ class Autoregressive:
     width: int
     dropout: float = 0.0
     blind: float = 0.0
-    moving: Moving = field(default_factory=lambda: Moving(0))
     learned: float = OFF
 
     @property
@@ -99,7 +97,7 @@ class Autoregressive:
 
     def draw(self, rows: int, shape: tuple[int, ...], generator: torch.Generator) -> Draws:
         """Draw whose conditions are hidden, what is dropped of each layer, and which tokens are not shown."""
-        draws = {**self.conditioning.draw(rows, generator), **self.moving.draw(rows, generator)}
+        draws = self.conditioning.draw(rows, generator)
         if self.dropout:
             drawn = torch.rand(rows, len(self.module.layers), self.width, generator=generator)
             draws[MASKS] = (drawn >= self.dropout) / (1 - self.dropout)
@@ -114,16 +112,14 @@ class Autoregressive:
     def loss(self, batch: Batch, draws: Draws) -> Tensor:
         """Return the nats of a token, the mean over those of each example: (B,)."""
         x, condition = batch.examples, self.conditioning(batch.condition, draws)
-        if MOVED in draws:
-            x, condition = self.moving(x, condition, draws[MOVED])
         tokens = self.letters.read(x)
         seen = tokens.masked_fill(draws[BLIND], UNKNOWN) if BLIND in draws else tokens
         logits = self._unguided(self.module(seen, condition, draws.get(MASKS)), seen, condition, draws)
         return F.cross_entropy(logits.mT, tokens, reduction="none").mean(1)
 
     def judged(self, batch: Batch, draws: Draws) -> Tensor:
-        """Return the loss of examples as they are: nothing is moved, left out or unseen but conditions."""
-        harder = (MASKS, BLIND, MOVED)
+        """Return the loss of examples as they are: nothing is left out or unseen but conditions."""
+        harder = (MASKS, BLIND)
         return self.loss(batch, {name: drawn for name, drawn in draws.items() if name not in harder})
 
     def _unguided(self, logits: Tensor, seen: Tensor, condition: Condition | None, draws: Draws) -> Tensor:

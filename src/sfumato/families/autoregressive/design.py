@@ -1,6 +1,6 @@
 """What the designs of all models of tokens have in common: the network's size, and how tokens are chosen."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import DataFacts
@@ -11,7 +11,7 @@ from sfumato.families.conditioning import Conditioning
 from sfumato.nets.causal.order import Order
 from sfumato.nets.causal.transformer import CausalNetwork, CausalTransformer
 from sfumato.nets.causal.vocabulary import Vocabulary
-from sfumato.nets.conditions import ATTRIBUTES, Kinds, Vector
+from sfumato.nets.conditions import ATTRIBUTES, Vector
 
 
 def conditioning_of(facts: DataFacts) -> Conditioning:
@@ -64,13 +64,8 @@ class CausalDesign:
         """Return the network, by default a transformer."""
         return CausalTransformer(order, vocabulary, self.width, self.layers, facts.told)
 
-    def model(
-        self, order: Order, letters: Letters, facts: DataFacts, besides: Kinds | None = None
-    ) -> Autoregressive:
-        """Return the model; raise ConfigError for a condition that it cannot be told, or guidance by none.
-
-        besides: what training tells the network, and sampling never does.
-        """
+    def model(self, order: Order, letters: Letters, facts: DataFacts) -> Autoregressive:
+        """Return the model; raise ConfigError for a condition that it cannot be told, or guidance by none."""
         shown = [name for name, kind in facts.told.items() if kind.channels]
         if shown:
             raise ConfigError(f"a model of tokens is shown no {' or '.join(shown)}: leave that condition out")
@@ -79,8 +74,7 @@ class CausalDesign:
                 "guidance needs a model that is told something, and was also trained without it: set "
                 "guidance=1 and learned_guidance=1, or training.condition_drop=0.1 on data with labels"
             )
-        told = replace(facts, told={**facts.told, **(besides or {})})
-        module = self.network(order, letters.vocabulary, told)
+        module = self.network(order, letters.vocabulary, facts)
         hidden = conditioning_of(facts)
         sizes = (self.width, self.dropout, self.blind)
         learned = self.learned_guidance

@@ -4,14 +4,13 @@ A picture of C·H·W values is that many tokens, row after row, the channels of 
 networks predict them: a transformer, which keeps what it has worked out, and a gated PixelCNN.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import DataFacts
 from sfumato.families.autoregressive.autoregressive import Autoregressive
 from sfumato.families.autoregressive.design import CausalDesign
 from sfumato.families.autoregressive.letters import Levels
-from sfumato.families.autoregressive.moving import Moving
 from sfumato.nets.causal.convolution import PixelCNN
 from sfumato.nets.causal.order import Order, Raster
 from sfumato.nets.causal.transformer import CausalNetwork
@@ -22,12 +21,10 @@ from sfumato.nets.causal.vocabulary import Vocabulary
 class NextPixel(CausalDesign):
     """A transformer over pixels.
 
-    levels: how many values a channel of a pixel has, 2 to 256; moved: by how many pixels examples are moved
-    in training, see `moving`.
+    levels: how many values a channel of a pixel has, 2 to 256.
     """
 
     levels: int = 256
-    moved: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -39,9 +36,8 @@ class NextPixel(CausalDesign):
         if len(facts.shape) != 3 or facts.bounds is None:
             raise ConfigError("pixels in raster order are for pictures themselves, not for points or codes")
         channels, height, width = facts.shape
-        letters, moving = Levels((channels, height, width), self.levels), Moving(self.moved)
-        model = self.model(Raster(height, width, channels), letters, facts, moving.kinds())
-        return replace(model, moving=moving)
+        letters = Levels((channels, height, width), self.levels)
+        return self.model(Raster(height, width, channels), letters, facts)
 
 
 @dataclass(frozen=True)
