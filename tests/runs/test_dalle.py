@@ -132,6 +132,7 @@ def test_a_prior_may_make_one_number_after_another(autoregressive: Cascade) -> N
     prior, latent = autoregressive.stages[0], autoregressive.stages[0].config.latent
     assert latent is not None
     assert prior.config.shape == (latent.components,)
+    assert prior.config.sample_shape == prior.shape == (8,)
     codes = prior.sample(2, prompts=PROMPTS, seed=3)
     assert codes.shape == (2, 8)
     small = autoregressive.stages[1].sample(2, seed=3 + 2**40, conditions={"embedding": list(codes)})

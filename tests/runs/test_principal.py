@@ -56,6 +56,13 @@ def test_codes_that_never_vary_have_one_component() -> None:
     torch.testing.assert_close(found.to_codes(found.to_model(z)), z)
 
 
+def test_few_examples_have_fewer_components_than_numbers() -> None:
+    z = vectors()[:3]
+    found = principal(z)
+    assert len(found.std) <= 2  # three points lie in a plane
+    torch.testing.assert_close(principal(z, 1).axes, found.axes[:1])
+
+
 def test_channels_of_maps_are_standardised_each_by_itself() -> None:
     spread = Channels((1.0, -2.0), (2.0, 4.0))
     z = torch.tensor([[[3.0, 1.0], [2.0, -2.0]]])  # (1, 2, 2)
@@ -85,7 +92,7 @@ def test_a_run_sees_components_and_samples_pictures(run: Run) -> None:
     components = run.config.latent.components
     assert run.config.shape == (components,)
     assert 0 < components < run.config.latent.shape[0]
-    kept = open_principal(run.folder)
+    kept = open_principal(run.folder, (components, 40))
     assert isinstance(kept, Principal)
     assert len(kept.std) == components
     assert run.sample(2).shape == (2, 1, 8, 8)
@@ -96,5 +103,8 @@ def test_a_run_without_its_axes_says_so(run: Run) -> None:
     held = path.read_bytes()
     path.unlink()
     with pytest.raises(RunError, match=rf"{AXES} is missing"):
+        Run.open(run.folder)
+    principal(vectors()).save(run.folder)
+    with pytest.raises(RunError, match="not this run's"):
         Run.open(run.folder)
     path.write_bytes(held)

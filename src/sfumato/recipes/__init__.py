@@ -59,7 +59,7 @@ RECIPES = {
 
 def default_recipe(facts: Facts) -> str:
     """Return the recipe for whoever names none."""
-    return "images" if facts.is_pictures else "points"
+    return "images" if facts.of_pictures else "points"
 
 
 def configure(

@@ -72,9 +72,14 @@ class Facts:
         return len(self.shape) == 3
 
     @property
+    def of_pictures(self) -> bool:
+        """Whether the data are pictures, whatever the model sees of them."""
+        return len(self.data.shape) == 3
+
+    @property
     def is_small(self) -> bool:
         """Whether the examples are pictures of fewer than 24 pixels a side."""
-        return len(self.data.shape) == 3 and min(self.data.shape[1:]) < SMALL_SIDE
+        return self.of_pictures and min(self.data.shape[1:]) < SMALL_SIDE
 
     def network(self) -> dict[str, object]:
         """Return a network that suits the examples' size and the time there is.
@@ -82,9 +87,10 @@ class Facts:
         Pictures from 24 pixels on are folded 2×2, so that most work is done at 12 to 16 pixels and half that;
         those from 48 on get a level more. A wide network learns more from each picture and sees fewer of
         them: on two cores the narrow one is ahead for two minutes (docs/speed.md); longer times are a guess.
+        Codes of pictures that are vectors say more than points in the plane do, and want more width.
         """
         if not self.is_pictures:
-            return {"name": "mlp", "width": 128, "layers": 4}
+            return {"name": "mlp", "width": 384 if self.of_pictures else 128, "layers": 4}
         side = min(self.shape[1:])
         if side < SMALL_SIDE:
             return {"name": "unet", "widths": [64, 64], "blocks": 1, "fold": 1}

@@ -2,7 +2,7 @@
 
 In the codes of an encoder, `--latent RUN`, on data with captions, this is the autoregressive prior of
 DALL·E 2 (row R12), beside the diffusion prior of recipe `prior`. As theirs it sees the principal components
-of codes, the greatest first: a fifth of the numbers, and the first of them say most.
+of codes, the greatest first, and is told captions alone.
 """
 
 from sfumato.errors import ConfigError
@@ -14,4 +14,9 @@ def recipe(facts: Facts) -> dict[str, object]:
     if len(facts.shape) != 1:
         raise ConfigError("one number after another is for vectors: choose --recipe next-pixel for pictures.")
     seen = facts.principal()
-    return {"latent": seen.latent, "family": {"name": "next-number", "layers": 3}, **seen.causal_training()}
+    return {
+        "latent": seen.latent,
+        "family": {"name": "next-number", "layers": 3},
+        **seen.causal_training(),
+        "conditions": seen.captions() or seen.conditions(),
+    }

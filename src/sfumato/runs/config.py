@@ -208,7 +208,7 @@ class RunConfig(Closed):
     @property
     def sample_shape(self) -> tuple[int, ...]:
         """The shape of one sample as it is handed out."""
-        return self.shape if self.makes_codes else self.data.shape
+        return self.data.shape if self.latent is None or self.latent.decodes else self.latent.shape
 
     def to_json(self) -> str:
         """Return the configuration as indented JSON."""

@@ -279,7 +279,7 @@ def begin_training(
             refuse_taken(folder)
             keep(run, folder / name)
     if autoencoder and config.latent and config.latent.principal and accelerator().is_main_process:
-        keep_axes(autoencoder, dataset, folder)
+        keep_axes(autoencoder, dataset, config.latent.components, folder)
     if TEXT in config.conditions and accelerator().is_main_process:
         refuse_taken(folder)
         build("condition", config.conditions[TEXT], {}).keep(dataset, folder)

@@ -102,15 +102,21 @@ def latent_config(encoder: "Run", dataset: Dataset) -> LatentConfig:
     return _latent(encoder.family, str(encoder.folder), tuple(z.shape[1:]), *spread, components)
 
 
-def keep_axes(encoder: "Run", dataset: Dataset, folder: Path) -> None:
-    """Write the principal components of the codes of `dataset`, the same that `latent_config` counts."""
-    principal(_some_codes(encoder, dataset)).save(folder)
+def keep_axes(encoder: "Run", dataset: Dataset, count: int, folder: Path) -> None:
+    """Write the first `count` principal components of the codes of `dataset`."""
+    principal(_some_codes(encoder, dataset), count).save(folder)
 
 
 def _some_codes(encoder: "Run", dataset: Dataset) -> Tensor:
-    """Return codes of some training examples, the same every time: float64 (N, *latent)."""
+    """Return codes of some training examples, the same every time: float64 (N, *latent).
+
+    Raises ConfigError for an encoder that has gone astray.
+    """
     some = torch.randperm(len(dataset.train), generator=generator(0, "measure codes"))[:MEASURED_ON]
-    return torch.from_numpy(encoder.encode(dataset.train.batch(some)[0])).double()
+    z = torch.from_numpy(encoder.encode(dataset.train.batch(some)[0])).double()
+    if not bool(z.isfinite().all()):
+        raise ConfigError(f"the codes of {encoder.folder} are not all finite: train it again, more slowly.")
+    return z
 
 
 def sketched(family: object, width: int) -> LatentConfig:
@@ -154,7 +160,9 @@ def open_scaling(config: RunConfig, folder: Path, device: torch.device) -> Scali
     if config.latent.tokens:
         return Tokens(kept)
     latent = config.latent
-    spread = open_principal(folder) if latent.principal else Channels(latent.mean, latent.std)
+    spread: Spread = Channels(latent.mean, latent.std)
+    if latent.principal:
+        spread = open_principal(folder, (latent.components, *latent.shape))
     return (Codes if latent.decodes else CodesAlone)(kept, spread)
 
 

@@ -88,23 +88,32 @@ class Principal:
         save(folder / AXES, Checkpoint(tensors, {}))
 
 
-def principal(z: Tensor) -> Principal:
-    """Return the principal components of vectors z: (N, D), as many as hold `HELD` of their spread."""
+def principal(z: Tensor, k: int | None = None) -> Principal:
+    """Return the first k principal components of vectors z: (N, D), else those that hold `HELD` of it all."""
     z = z.double()
     mean = z.mean(0)
     # eigh has the least first.
     squares, axes = torch.linalg.eigh((z - mean).T @ (z - mean) / len(z))
     squares, axes = squares.flip(0).clamp(min=0), axes.T.flip(0)
-    k = int((squares.cumsum(0) < HELD * squares.sum()).sum()) + 1
+    if k is None:
+        k = int((squares.cumsum(0) < HELD * squares.sum()).sum()) + 1
     return Principal(mean.float(), axes[:k].float(), squares[:k].sqrt().clamp(min=LEAST).float())
 
 
-def open_principal(folder: Path) -> Principal:
-    """Read what `Principal.save` wrote; raise RunError where it is missing or damaged."""
+def open_principal(folder: Path, shape: tuple[int, int]) -> Principal:
+    """Read what `Principal.save` wrote, of axes (k, D).
+
+    Raises RunError where it is missing, damaged or another run's.
+    """
     path = folder / AXES
     if not path.is_file():
         raise RunError(f"{path} is missing, without which codes mean nothing to this model: restore it.")
-    return Principal(**load(path).tensors)
+    found = load(path).tensors
+    if {"mean", "axes", "std"} != found.keys() or found["axes"].shape != shape:
+        raise RunError(
+            f"{path} is not this run's, which has {shape[0]} axes of {shape[1]} numbers: restore it."
+        )
+    return Principal(**found)
 
 
 def _channels(values: tuple[float, ...], z: Tensor) -> Tensor:

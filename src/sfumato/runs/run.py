@@ -8,6 +8,7 @@ RUN/budget.json             how long it is to be trained
 RUN/grids.json              grids fitted to it, if any
 RUN/report.html             the page about it
 RUN/autoencoder.safetensors in whose codes it lives, where it does (`runs.latent`)
+RUN/axes.safetensors        the components of codes that it sees, where it does (`runs.principal`)
 RUN/encoder.safetensors     whose codes it is told, where it is (`runs.conditions.embedding`)
 RUN/tokenizer.json          the words that it knows, where it is told captions
 RUN/text_encoder/           what reads them instead, where one of others does (`runs.conditions.pretrained`)

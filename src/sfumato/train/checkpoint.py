@@ -72,6 +72,6 @@ def load_into(module: torch.nn.Module, tensors: Mapping[str, Tensor], what: str)
         if name not in tensors or name not in own or own[name].shape != tensors[name].shape:
             raise RunError(
                 f"the {what} in this run's checkpoint do not fit its configuration (at '{name}'): "
-                "the two files come from different runs."
+                "the two files come from different runs, or versions of sfumato."
             )
     module.load_state_dict(dict(tensors))

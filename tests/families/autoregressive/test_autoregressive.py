@@ -245,7 +245,7 @@ def test_levels_are_read_and_written_without_loss() -> None:
         (NextToken(), SEVERAL, "scale-transformer"),
         (NextScale(), ONE_MAP, "token-transformer"),
         (NextPixel(guidance=2.0), BLACK_AND_WHITE, "guidance=1 and learned_guidance=1"),
-        (NextPixel(learned_guidance=2.0, moved=1), BLACK_AND_WHITE, "guidance=1 and learned_guidance=1"),
+        (NextPixel(learned_guidance=2.0), BLACK_AND_WHITE, "guidance=1 and learned_guidance=1"),
         (NextPixel(), replace(PIXELS, told={"picture": Picture(1)}), "picture"),
     ],
 )

@@ -12,7 +12,7 @@ from sfumato.condition import Condition
 from sfumato.nets.causal.convolution import PixelCNN
 from sfumato.nets.causal.order import Order, Raster, Scales, spans
 from sfumato.nets.causal.transformer import CausalNetwork, CausalTransformer
-from sfumato.nets.causal.vocabulary import Values
+from sfumato.nets.causal.vocabulary import Names, Values
 from sfumato.nets.conditions import Labels
 
 GREY, COLOUR, VECTOR = Raster(4, 3), Raster(2, 3, 3), Raster(1, 5)
@@ -27,7 +27,9 @@ every_network = pytest.mark.parametrize(("kind", "order"), CASES, ids=lambda val
 
 def network(kind: type, order: Order, vocabulary: int | None = None) -> CausalNetwork:
     """Return a network of three layers in which nothing is 0, as it is before training."""
-    made: nn.Module = kind(order, Values(vocabulary or sum(order.sizes)), 16, 3, TOLD)
+    # Maps are of names, as those of VAR are; all else is of values here.
+    tokens = (Names if order is SCALES else Values)(vocabulary or sum(order.sizes))
+    made: nn.Module = kind(order, tokens, 16, 3, TOLD)
     randomness = torch.Generator().manual_seed(0)
     for parameter in made.parameters():
         nn.init.normal_(parameter, std=0.3, generator=randomness)

@@ -72,8 +72,10 @@ def chosen(p: Tensor, uniform: Tensor) -> Tensor:
     cumulative = p.cumsum(-1, dtype=exact_dtype(p.device))
     whole = cumulative[..., -1:].contiguous()
     passed = torch.searchsorted(cumulative, uniform.to(whole)[..., None] * whole, right=True)
-    # Products are rounded, at worst up to the whole: the token that completes it takes the rest.
-    return torch.minimum(passed, torch.searchsorted(cumulative, whole)).squeeze(-1)
+    # Products are rounded, at worst up to the whole: the token that completes it takes the rest. Of numbers
+    # that are none nothing completes anything, and the last token stands for it.
+    last = torch.searchsorted(cumulative, whole).clamp(max=p.shape[-1] - 1)
+    return torch.minimum(passed, last).squeeze(-1)
 
 
 def exact_dtype(device: torch.device) -> torch.dtype:
