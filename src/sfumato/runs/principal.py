@@ -100,7 +100,7 @@ def principal(z: Tensor, k: int | None = None) -> Principal:
     return Principal(mean.float(), axes[:k].float(), squares[:k].sqrt().clamp(min=LEAST).float())
 
 
-def open_principal(folder: Path, shape: tuple[int, int]) -> Principal:
+def open_principal(folder: Path, shape: tuple[int, ...]) -> Principal:
     """Read what `Principal.save` wrote, of axes (k, D).
 
     Raises RunError where it is missing, damaged or another run's.

@@ -97,7 +97,7 @@ class Autoregressive:
 
     def draw(self, rows: int, shape: tuple[int, ...], generator: torch.Generator) -> Draws:
         """Draw whose conditions are hidden, what is dropped of each layer, and which tokens are not shown."""
-        draws = self.conditioning.draw(rows, generator)
+        draws = dict(self.conditioning.draw(rows, generator))
         if self.dropout:
             drawn = torch.rand(rows, len(self.module.layers), self.width, generator=generator)
             draws[MASKS] = (drawn >= self.dropout) / (1 - self.dropout)
