@@ -5,5 +5,7 @@ from sfumato.recipes.facts import Facts
 
 def recipe(facts: Facts) -> dict[str, object]:
     """Return the family, for as many levels as the data's values have, and how it is trained."""
-    family = {"name": "next-pixel", "levels": facts.levels, **facts.pixel_network()}
+    # Short sequences can afford many heads, and look the better for it.
+    heads = {"head": 16} if facts.is_small else {}
+    family = {"name": "next-pixel", "levels": facts.levels, **facts.pixel_network(), **heads}
     return {"family": family, **facts.causal_training()}

@@ -1,5 +1,6 @@
 """What the designs of all models of tokens have in common: the network's size, and how tokens are chosen."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from sfumato.errors import ConfigError
@@ -9,7 +10,7 @@ from sfumato.families.autoregressive.choosing import Choice
 from sfumato.families.autoregressive.letters import Letters
 from sfumato.families.conditioning import Conditioning
 from sfumato.nets.causal.order import Order
-from sfumato.nets.causal.transformer import CausalNetwork, CausalTransformer
+from sfumato.nets.causal.transformer import HEAD, CausalNetwork, CausalTransformer
 from sfumato.nets.causal.vocabulary import Vocabulary
 from sfumato.nets.conditions import ATTRIBUTES, Vector
 
@@ -25,13 +26,13 @@ def conditioning_of(facts: DataFacts) -> Conditioning:
 
 
 @dataclass(frozen=True)
-class CausalDesign:
-    """A model of tokens.
+class TokenDesign(ABC):
+    """A model of tokens, whatever its network.
 
     width: numbers that stand for a place; layers: of the network; dropout: the share of these numbers that is
     left out in training; blind: the share of tokens that is not shown then, so that the others must do;
-    learned_guidance: see `autoregressive`, 1 is none; temperature, top_k, top_p, guidance: how
-    tokens are chosen unless one says otherwise, see `choosing.Choice`.
+    learned_guidance: see `autoregressive`, 1 is none; temperature, top_k, top_p, guidance: how tokens are
+    chosen unless one says otherwise, see `choosing.Choice`.
     """
 
     width: int = 128
@@ -60,9 +61,9 @@ class CausalDesign:
         """How tokens are chosen."""
         return Choice(self.temperature, self.top_k, self.top_p, self.guidance)
 
+    @abstractmethod
     def network(self, order: Order, vocabulary: Vocabulary, facts: DataFacts) -> CausalNetwork:
-        """Return the network, by default a transformer."""
-        return CausalTransformer(order, vocabulary, self.width, self.layers, facts.told)
+        """Return the network."""
 
     def model(self, order: Order, letters: Letters, facts: DataFacts) -> Autoregressive:
         """Return the model; raise ConfigError for a condition that it cannot be told, or guidance by none."""
@@ -79,3 +80,19 @@ class CausalDesign:
         sizes = (self.width, self.dropout, self.blind)
         learned = self.learned_guidance
         return Autoregressive(module, letters, order, hidden, self.choice, *sizes, learned=learned)
+
+
+@dataclass(frozen=True)
+class CausalDesign(TokenDesign):
+    """A transformer over tokens; head: how many of the numbers of a place one head of attention has."""
+
+    head: int = HEAD
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.head < 1:
+            raise ConfigError(f"head must be at least 1, not {self.head}")
+
+    def network(self, order: Order, vocabulary: Vocabulary, facts: DataFacts) -> CausalNetwork:
+        """Return the transformer."""
+        return CausalTransformer(order, vocabulary, self.width, self.layers, facts.told, self.head)

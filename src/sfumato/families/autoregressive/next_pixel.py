@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import DataFacts
 from sfumato.families.autoregressive.autoregressive import Autoregressive
-from sfumato.families.autoregressive.design import CausalDesign
+from sfumato.families.autoregressive.design import CausalDesign, TokenDesign
 from sfumato.families.autoregressive.letters import Levels
 from sfumato.nets.causal.convolution import PixelCNN
 from sfumato.nets.causal.order import Order, Raster
@@ -18,8 +18,8 @@ from sfumato.nets.causal.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
-class NextPixel(CausalDesign):
-    """A transformer over pixels.
+class Pixels(TokenDesign):
+    """Any network over pixels.
 
     levels: how many values a channel of a pixel has, 2 to 256.
     """
@@ -41,7 +41,12 @@ class NextPixel(CausalDesign):
 
 
 @dataclass(frozen=True)
-class NextPixelByConvolution(NextPixel):
+class NextPixel(Pixels, CausalDesign):
+    """A transformer over pixels."""
+
+
+@dataclass(frozen=True)
+class NextPixelByConvolution(Pixels):
     """A gated PixelCNN."""
 
     def network(self, order: Order, vocabulary: Vocabulary, facts: DataFacts) -> CausalNetwork:

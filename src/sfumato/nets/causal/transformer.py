@@ -42,15 +42,15 @@ class CausalNetwork(Protocol):
 
 
 HEAD = 64
-"""Numbers of a place in one head: with more heads the scores cost more than all products together."""
+"""Numbers of a place in one head: of long sequences the scores of more heads cost more than all products."""
 
 
 class Layer(nn.Module):
     """Attention and a perceptron of four times the width, around each of which its input passes."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, head: int) -> None:
         super().__init__()
-        self.heads = heads_for(width, HEAD)
+        self.heads = heads_for(width, head)
         self.modulate = zeroed(nn.Linear(width, 4 * width))
         # Shifts come from the condition: biases would only add to what each step has to sum up.
         self.qkv = nn.Linear(width, 3 * width, bias=False)
@@ -84,10 +84,13 @@ def masked(h: Tensor, mask: Tensor | None) -> Tensor:
 class CausalTransformer(nn.Module):
     """The network: (tokens (B, L) of int64, condition) -> logits (B, L, V).
 
-    order: of the tokens; vocabulary: which they are; width: W; layers: how many; told: its conditions.
+    order: of the tokens; vocabulary: which they are; width: W; layers: how many; told: its conditions; head:
+    about how many of the W numbers one head of attention has.
     """
 
-    def __init__(self, order: Order, vocabulary: Vocabulary, width: int, layers: int, told: Kinds) -> None:
+    def __init__(
+        self, order: Order, vocabulary: Vocabulary, width: int, layers: int, told: Kinds, head: int = HEAD
+    ) -> None:
         super().__init__()
         self.order = order
         # Parameters and no `nn.Embedding`: as large as what the layers add to them.
@@ -97,7 +100,7 @@ class CausalTransformer(nn.Module):
         )
         self.start = nn.Parameter(torch.zeros(width))
         self.told = Told(told, width)
-        self.layers = nn.ModuleList(Layer(width) for _ in range(layers))
+        self.layers = nn.ModuleList(Layer(width, head) for _ in range(layers))
         self.modulate = zeroed(nn.Linear(width, 2 * width))
         self.head = vocabulary.head(width)
 
