@@ -10,11 +10,12 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from helpers import digits
+from sfumato.data.scaling import Standardise
 from sfumato.errors import RunError
 from sfumato.recipes import configure
 from sfumato.runs.fitting import begin_training
 from sfumato.runs.latent import latent_config
-from sfumato.runs.principal import AXES, HELD, Channels, Principal, open_principal, principal
+from sfumato.runs.principal import AXES, HELD, Principal, open_principal, principal
 from sfumato.runs.run import Run
 from sfumato.train.budget import Budget
 from sfumato.train.signals import StopRequest
@@ -44,8 +45,8 @@ def test_what_a_model_sees_has_deviation_one_and_goes_back_to_all_but_a_hundredt
     found = principal(z)
     y = found.to_model(z)
     torch.testing.assert_close(y.T @ y / len(y), torch.eye(4), atol=1e-4, rtol=0)
-    torch.testing.assert_close(found.to_model(found.to_codes(y)), y, atol=1e-4, rtol=0)
-    lost = (found.to_codes(y) - z).square().sum() / (z - z.mean(0)).square().sum()
+    torch.testing.assert_close(found.to_model(found.to_data(y)), y, atol=1e-4, rtol=0)
+    lost = (found.to_data(y) - z).square().sum() / (z - z.mean(0)).square().sum()
     assert 0 < lost <= 1 - HELD
 
 
@@ -53,7 +54,7 @@ def test_codes_that_never_vary_have_one_component() -> None:
     z = torch.full((10, 3), 2.0)
     found = principal(z)
     assert len(found.std) == 1
-    torch.testing.assert_close(found.to_codes(found.to_model(z)), z)
+    torch.testing.assert_close(found.to_data(found.to_model(z)), z)
 
 
 def test_few_examples_have_fewer_components_than_numbers() -> None:
@@ -64,10 +65,10 @@ def test_few_examples_have_fewer_components_than_numbers() -> None:
 
 
 def test_channels_of_maps_are_standardised_each_by_itself() -> None:
-    spread = Channels((1.0, -2.0), (2.0, 4.0))
+    spread = Standardise((1.0, -2.0), (2.0, 4.0))
     z = torch.tensor([[[3.0, 1.0], [2.0, -2.0]]])  # (1, 2, 2)
     torch.testing.assert_close(spread.to_model(z), torch.tensor([[[1.0, 0.0], [1.0, 0.0]]]))
-    torch.testing.assert_close(spread.to_codes(spread.to_model(z)), z)
+    torch.testing.assert_close(spread.to_data(spread.to_model(z)), z)
 
 
 @pytest.fixture(scope="module")

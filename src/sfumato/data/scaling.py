@@ -50,9 +50,9 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Standardise:
-    """Vectors to mean 0 and standard deviation 1 in every coordinate: (x − mean)/std.
+    """To mean 0 and standard deviation 1 in every coordinate of vectors or channel of maps: (x − mean)/std.
 
-    mean and std: D numbers each, std positive. Raises ConfigError otherwise.
+    mean and std: a number for each, std positive. Raises ConfigError otherwise.
     """
 
     mean: tuple[float, ...]
@@ -66,14 +66,19 @@ class Standardise:
             )
 
     def to_model(self, x: Tensor) -> Tensor:
-        """Return `x`, (B, D), standardised, as float32."""
+        """Return `x`, (B, D) or (B, D, H, W), standardised, as float32."""
         x = x.float()
-        return (x - x.new_tensor(self.mean)) / x.new_tensor(self.std)
+        return (x - _along(self.mean, x)) / _along(self.std, x)
 
     def to_data(self, x: Tensor) -> Tensor:
-        """Return standardised `x`, (B, D), in the data's own units, as float32."""
+        """Return standardised `x`, likewise, in the data's own units, as float32."""
         x = x.float()
-        return x * x.new_tensor(self.std) + x.new_tensor(self.mean)
+        return x * _along(self.std, x) + _along(self.mean, x)
+
+
+def _along(values: tuple[float, ...], x: Tensor) -> Tensor:
+    """Return a number for each channel, to be combined with x: (B, D, ...)."""
+    return x.new_tensor(values).view(-1, *[1] * (x.ndim - 2))
 
 
 def standardise(store: Store) -> Standardise:

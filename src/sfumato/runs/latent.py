@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from sfumato.data.dataset import Dataset, Split
-from sfumato.data.scaling import Scaling
+from sfumato.data.scaling import Scaling, Standardise
 from sfumato.data.store import MemoryStore
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Autoencoder, PictureTokenizer
@@ -34,7 +34,7 @@ from sfumato.runs.agreements import device_of
 from sfumato.runs.build import build_scaling
 from sfumato.runs.config import LatentConfig, RunConfig
 from sfumato.runs.kept import Kept, check_encodes, open_kept
-from sfumato.runs.principal import LEAST, Channels, Spread, open_principal, principal
+from sfumato.runs.principal import LEAST, open_principal, principal
 
 if TYPE_CHECKING:
     from sfumato.runs.run import Run
@@ -53,7 +53,7 @@ class Codes:
     """
 
     kept: Kept
-    spread: Spread
+    spread: Scaling
     bounds: ClassVar[None] = None
 
     def to_model(self, x: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ class Codes:
 
     def to_data(self, x: Tensor) -> Tensor:
         """Return the examples that standardised codes (B, *seen) stand for, on the CPU."""
-        return self.kept.decode(self.spread.to_codes(x))
+        return self.kept.decode(self.spread.to_data(x))
 
 
 class CodesAlone(Codes):
@@ -70,7 +70,7 @@ class CodesAlone(Codes):
 
     def to_data(self, x: Tensor) -> Tensor:
         """Return the codes themselves: float32 (B, *latent), on the CPU."""
-        return self.spread.to_codes(x).cpu()
+        return self.spread.to_data(x).cpu()
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def open_scaling(config: RunConfig, folder: Path, device: torch.device) -> Scali
     if config.latent.tokens:
         return Tokens(kept)
     latent = config.latent
-    spread: Spread = Channels(latent.mean, latent.std)
+    spread: Scaling = Standardise(latent.mean, latent.std)
     if latent.principal:
         spread = open_principal(folder, (latent.components, *latent.shape))
     return (Codes if latent.decodes else CodesAlone)(kept, spread)

@@ -1,11 +1,7 @@
-"""How codes meet a model: as numbers around 0 and 1, of every channel or of the principal components alone.
+"""Vectors as their principal components alone: a scaling, beside that of every channel by itself.
 
-A channel is standardised by itself,
-
-    y = (z − mean)/std,                          z = mean + std·y
-
-while the *principal components* of vectors (Pearson 1901) are the directions a_1, a_2, … in which their
-spread s_1 ≥ s_2 ≥ … is greatest, the eigenvectors of their covariance:
+The *principal components* of vectors (Pearson 1901) are the directions a_1, a_2, … in which their spread
+s_1 ≥ s_2 ≥ … is greatest, the eigenvectors of their covariance:
 
     y_i = a_i·(z − mean)/s_i,    i ≤ k,          z ≈ mean + Σ_i s_i·y_i·a_i
 
@@ -17,7 +13,7 @@ RUN/axes.safetensors
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -32,35 +28,6 @@ LEAST = 1e-3
 """The least deviation: what never varies keeps its scale."""
 
 
-class Spread(Protocol):
-    """A linear map between codes and what a model sees, and back."""
-
-    def to_model(self, z: Tensor) -> Tensor:
-        """Return what the model sees of codes (B, *latent): float32."""
-        ...
-
-    def to_codes(self, y: Tensor) -> Tensor:
-        """Return the codes that what a model sees stands for: float32 (B, *latent)."""
-        ...
-
-
-@dataclass(frozen=True)
-class Channels:
-    """Every channel by itself; mean and std: a number for each."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def to_model(self, z: Tensor) -> Tensor:
-        """Return standardised codes."""
-        return (z - _channels(self.mean, z)) / _channels(self.std, z)
-
-    def to_codes(self, y: Tensor) -> Tensor:
-        """Return the codes."""
-        y = y.float()
-        return y * _channels(self.std, y) + _channels(self.mean, y)
-
-
 @dataclass(frozen=True)
 class Principal:
     """The principal components of vectors.
@@ -71,15 +38,17 @@ class Principal:
     mean: Tensor
     axes: Tensor
     std: Tensor
+    bounds: ClassVar[None] = None
 
-    def to_model(self, z: Tensor) -> Tensor:
-        """Return the standardised components of z: (B, D): (B, k)."""
-        return (z - self.mean.to(z)) @ self.axes.to(z).T / self.std.to(z)
+    def to_model(self, x: Tensor) -> Tensor:
+        """Return the standardised components of x: (B, D), as float32 (B, k)."""
+        x = x.float()
+        return (x - self.mean.to(x)) @ self.axes.to(x).T / self.std.to(x)
 
-    def to_codes(self, y: Tensor) -> Tensor:
-        """Return the vectors whose components are y: (B, k), and nothing besides: (B, D)."""
-        y = y.float()
-        return self.mean.to(y) + (y * self.std.to(y)) @ self.axes.to(y)
+    def to_data(self, x: Tensor) -> Tensor:
+        """Return the vectors whose standardised components are x: (B, k), and nothing besides: (B, D)."""
+        x = x.float()
+        return self.mean.to(x) + (x * self.std.to(x)) @ self.axes.to(x)
 
     def save(self, folder: Path) -> None:
         """Write it to a run's folder."""
@@ -114,8 +83,3 @@ def open_principal(folder: Path, shape: tuple[int, ...]) -> Principal:
             f"{path} is not this run's, which has {shape[0]} axes of {shape[1]} numbers: restore it."
         )
     return Principal(**found)
-
-
-def _channels(values: tuple[float, ...], z: Tensor) -> Tensor:
-    """Return a number for each channel, to be combined with codes z: (B, C, ...)."""
-    return z.new_tensor(values).view(-1, *[1] * (z.ndim - 2))
