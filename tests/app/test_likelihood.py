@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from helpers import call, captioned_folder, exhaust, tiny_training
-from sfumato.app.likelihood import held_out, log_scale, plain_denoiser
+from sfumato.app.likelihood import plain_denoiser
+from sfumato.app.unseen import held_out, log_scale
 from sfumato.data import load_data
 from sfumato.data.scaling import Standardise
 from sfumato.diffusion.bound import Chain, bound

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from sfumato.app.console import bar, console, facts_table, output
-from sfumato.app.likelihood import doubt_guided, held_out, refuse_codes, summary, worded
+from sfumato.app.likelihood import doubt_guided, refuse_codes, summary, worded
 from sfumato.app.scoring import one_process
 from sfumato.app.training import read_for
+from sfumato.app.unseen import held_out
 from sfumato.data import Dataset
 from sfumato.runs.model import log_prob
 from sfumato.runs.run import Run

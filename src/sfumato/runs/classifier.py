@@ -23,7 +23,8 @@ from sfumato.randomness import generator
 from sfumato.runs.build import build_diffusion, seeded_weights
 from sfumato.runs.conditions.build import Conditions
 from sfumato.runs.config import DiffusionConfig
-from sfumato.runs.fitting import Examples, accelerator
+from sfumato.runs.examples import Examples
+from sfumato.runs.fitting import accelerator
 from sfumato.runs.latent import open_scaling
 from sfumato.train.averaging import Averages
 from sfumato.train.budget import Budget

@@ -6,40 +6,37 @@ Every process of a distributed run walks the same code; the first one alone writ
 import json
 from collections import deque
 from collections.abc import Iterator
-from copy import copy
 from dataclasses import asdict
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 
-from sfumato.data.dataset import Dataset, Split
-from sfumato.data.scaling import Scaling
+from sfumato.data.dataset import Dataset
 from sfumato.data.summary import describe
 from sfumato.errors import RunError
-from sfumato.families.agreements import Autoencoder, Batch, Generator
+from sfumato.families.agreements import Autoencoder, Generator
 from sfumato.files import sweep, write_whole
 from sfumato.nets.conditions import TEXT
 from sfumato.runs.agreements import SamplingWish
 from sfumato.runs.cascade.config import is_cascade
-from sfumato.runs.conditions.build import NOTHING, Conditions, Wishes
+from sfumato.runs.conditions.build import Conditions, Wishes
 from sfumato.runs.conditions.embedding import ENCODER
 from sfumato.runs.config import RunConfig, read_config
+from sfumato.runs.examples import Examples
 from sfumato.runs.kept import keep
-from sfumato.runs.latent import AUTOENCODER, as_seen, keep_axes, open_scaling
+from sfumato.runs.latent import AUTOENCODER, keep_axes, open_scaling
 from sfumato.runs.model import build_model, codes, decoded
 from sfumato.runs.registry import build
 from sfumato.runs.run import BUDGET, CHECKPOINT, CONFIG, DATA, LOG, Run, done_of
-from sfumato.runs.sampling import Chunk, Request, walk
+from sfumato.runs.sampling import Request, walk, within
 from sfumato.train.averaging import Averages
 from sfumato.train.budget import Budget
 from sfumato.train.checkpoint import Checkpoint, load, save
 from sfumato.train.compiling import can_compile
-from sfumato.train.device import best_device, to_device
+from sfumato.train.device import best_device
 from sfumato.train.events import Ended, Event, Saved, Stepped
 from sfumato.train.held_out import HeldOutLoss
 from sfumato.train.history import History
@@ -48,6 +45,10 @@ from sfumato.train.signals import StopRequest
 
 WORTH_COMPILING = 900.0
 """Seconds of a time budget from which the minute or two that compiling takes is sure to be earned back."""
+SMALLEST_LOOK = 16
+"""Held-out examples that are looked at together at least."""
+PREVIEW_SECONDS = 20.0
+"""A preview shows how far samples get in this time, which is taken from the training's."""
 
 
 def accelerator() -> Accelerator:
@@ -59,52 +60,6 @@ def part(place: Accelerator) -> None:
     """Leave together: a process that ended early would take the others' connection with it."""
     place.wait_for_everyone()
     place.end_training()
-
-
-SMALLEST_LOOK = 16
-"""Held-out examples that are looked at together at least."""
-
-
-PREVIEW_SECONDS = 20.0
-"""A preview shows how far samples get in this time, which is taken from the training's."""
-
-
-def _within(seconds: float, moments: Iterator[Chunk]) -> Chunk:
-    """Return the last moment there is within so many seconds, at least the first two."""
-    end = perf_counter() + seconds
-    found = next(moments)
-    for moment in moments:
-        found = moment
-        if perf_counter() > end:
-            break
-    return found
-
-
-class Examples:
-    """A split as batches for a model: scaled, on its device, with what the model is told of them."""
-
-    def __init__(
-        self, split: Split, scaling: Scaling, device: torch.device, conditions: Conditions = NOTHING
-    ) -> None:
-        self._split, self._scaling, self._device = split, scaling, device
-        self._conditions, self._lookups = conditions, conditions.lookups(split) if len(split) else {}
-
-    def once(self) -> "Examples":
-        """Return the same, with what the model sees found beforehand where that takes a network."""
-        ready = copy(self)
-        ready._split, ready._scaling = as_seen(self._split, self._scaling)
-        return ready
-
-    def __call__(self, indices: Tensor) -> Batch:
-        """Return the batch of the examples at `indices`: (B,)."""
-        examples, _ = self._split.batch(indices)
-        told = {name: lookup(indices, examples) for name, lookup in self._lookups.items()}
-        condition = self._conditions.of(told)
-        condition = condition and condition.to(self._device)
-        scaled = self._scaling.to_model(to_device(examples, self._device))
-        if scaled.ndim == 4:
-            scaled = scaled.contiguous(memory_format=torch.channels_last)
-        return Batch(scaled, condition)
 
 
 class Training:
@@ -217,7 +172,7 @@ class Training:
             unseen = self.dataset.unseen
             asked = self.conditions.only(model.obeys).asked(Wishes(like=unseen), n)
             request = Request(n, 0, asked, model.sampling(SamplingWish(self.folder)))
-            return _within(PREVIEW_SECONDS, walk(model, scaling, request, range(n))).state
+            return within(PREVIEW_SECONDS, walk(model, scaling, request, range(n))).state
         unseen = self.dataset.unseen
         if not isinstance(model.family, Autoencoder):
             return None

@@ -7,6 +7,7 @@ so `-n 1 --seed 7 --label 7` makes again what stood at place 7 of `--seed 0`.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,17 @@ def walk(model: Model, scaling: Scaling, request: Request, places: range) -> Ite
             later(partial(_as_data, scaling, moment, name, request.over)) for name in ("state", "guess")
         )
         yield Chunk(places, moment, state, guess)
+
+
+def within(seconds: float, moments: Iterator[Chunk]) -> Chunk:
+    """Return the last moment there is within so many seconds, at least the first two."""
+    end = perf_counter() + seconds
+    found = next(moments)
+    for moment in moments:
+        found = moment
+        if perf_counter() > end:
+            break
+    return found
 
 
 def _as_data(
