@@ -23,7 +23,8 @@ from sfumato.data.scenes.words import COLOURS, PLACES, SIZES
 from sfumato.metrics.scene_checker import check
 from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.conditions.build import Wishes
-from sfumato.runs.run import CHUNK, Run, sample_whole
+from sfumato.runs.run import CHUNK, Run
+from sfumato.runs.sampling import sample_whole
 
 FIRST_SEED, NEXT_STAGE = 500_000, 2**40
 OF_PRIOR, OF_DECODER, USUAL = (1.0, 1.5, 2.0, 3.0), (1.0, 2.0, 3.0), 2.0

@@ -51,6 +51,11 @@ def bar(*facts: str) -> Progress:
     )
 
 
+def note(text: str) -> None:
+    """Tell what a person should know, and need not do anything about."""
+    console.print(f"[yellow]note:[/] {escape(text)}")
+
+
 def counted(progress: Progress, description: str) -> Callable[[int, int], None]:
     """Return a callback (done, total) that drives a task of `progress`."""
     task = progress.add_task(description, total=None)

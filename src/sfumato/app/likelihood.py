@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sfumato.app.console import bar, console, facts_table, output
+from sfumato.app.console import bar, console, facts_table, note, output
 from sfumato.app.scoring import one_process
 from sfumato.app.training import read_for
 from sfumato.app.unseen import Examples, held_out
@@ -96,8 +96,8 @@ def doubt_guided(learned: float, without: str) -> None:
     learned: its weight; without: the setting that trains a model without.
     """
     if learned > 1:
-        console.print(
-            f"[yellow]note:[/] this run learned guidance of {learned:g}, so it is sharper than its data, "
+        note(
+            f"this run learned guidance of {learned:g}, so it is sharper than its data, "
             f"which costs likelihood: train one with --set {without} for that of the data"
         )
 

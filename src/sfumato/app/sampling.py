@@ -10,13 +10,13 @@ from time import perf_counter
 import numpy as np
 from rich.progress import Progress, TaskID
 
-from sfumato.app.console import bar, console, output
+from sfumato.app.console import bar, note, output
 from sfumato.app.outputs import Writer, open_writer
 from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.config import DiffusionConfig
 from sfumato.runs.fitting import accelerator, part
 from sfumato.runs.run import CHUNK, Run
-from sfumato.runs.sampling import Request
+from sfumato.runs.sampling import Request, Sampled
 
 Part = tuple[np.ndarray, list[np.ndarray]]
 
@@ -27,8 +27,8 @@ def tell_untold(run: Run | Cascade, request: Request) -> None:
         return
     untold = [name for name, rows in request.condition.dropped.items() if bool(rows.any())]
     if untold and run.config.distilled is not None:
-        console.print(
-            f"[yellow]note:[/] {run.folder} is distilled and was never trained without its conditions, and "
+        note(
+            f"{run.folder} is distilled and was never trained without its conditions, and "
             f"no {' or '.join(untold)} is asked for: ask for all, or sample {run.config.distilled.teacher}"
         )
 
@@ -67,14 +67,14 @@ def _walk_all(
 ) -> int:
     chunks = request.chunks(CHUNK)
     film = path.suffix.lower() == ".gif"
-    evaluations = 0
+    evaluations, way = 0, run.hastened(note)
     with bar() as progress:
         task = progress.add_task(f"sampling {request.n:,}", total=request.n)
         for start in range(0, len(chunks), processes):
             turn = chunks[start : start + processes]
             mine: list[Part] = []
             if rank < len(turn):
-                part, evaluations = _walk_one(run, request, turn[rank], film, progress, task, len(turn))
+                part, evaluations = _walk_one(way, request, turn[rank], film, progress, task, len(turn))
                 mine = [part]
             for samples, moments in _everyone(mine, processes):
                 if writer:
@@ -83,7 +83,7 @@ def _walk_all(
 
 
 def _walk_one(
-    run: Run | Cascade,
+    way: Sampled,
     request: Request,
     places: range,
     film: bool,
@@ -92,7 +92,7 @@ def _walk_one(
     fellows: int,
 ) -> tuple[Part, int]:
     moments = []
-    for chunk in run.walk(request, places):
+    for chunk in way.walk(request, places):
         if film:
             moments.append(chunk.state)
         if chunk.moment.index:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sfumato.app.console import bar, console, counted, facts_table, output
+from sfumato.app.console import bar, console, counted, facts_table, note, output
 from sfumato.app.guiding import Guidances
 from sfumato.app.reporting import SCORES, write_run_report
 from sfumato.app.text_scores import Row, check_judge, followed
@@ -64,8 +64,8 @@ def score_run(
         write_run_report(reported, dataset, [*scores.rows(), *words], scores.warnings)
         console.print(f"kept in {run.folder / SCORES} and {reported.folder / REPORT}")
     else:
-        console.print(
-            f"[yellow]note:[/] this is not the data {run.folder} was trained on: the scores are kept in "
+        note(
+            f"this is not the data {run.folder} was trained on: the scores are kept in "
             f"{run.folder / SCORES}, and the report is left as it was"
         )
     return scores
@@ -108,11 +108,11 @@ def hire_judge(dataset: Dataset) -> Judge:
 
 def sample_all(run: Run | Cascade, request: Request) -> np.ndarray:
     """Sample a request into memory, with a bar: (n, ...)."""
-    parts = []
+    parts, way = [], run.hastened(note)
     with bar() as progress:
         task = progress.add_task(f"sampling {request.n:,}", total=request.n)
         for places in request.chunks(CHUNK):
-            for chunk in run.walk(request, places):
+            for chunk in way.walk(request, places):
                 if chunk.moment.index:
                     progress.advance(task, len(places) / chunk.moment.steps)
             parts.append(chunk.state)

@@ -9,7 +9,7 @@ from typing import Any
 from rich.markup import escape
 
 from sfumato.app.cli.train import DEFAULT_BUDGET
-from sfumato.app.console import bar, clock, console, counted, output, speaks
+from sfumato.app.console import bar, clock, console, counted, note, output, speaks
 from sfumato.app.previews import Previews
 from sfumato.app.reporting import weights_of, write_run_report
 from sfumato.app.training_bar import TrainingBar
@@ -56,7 +56,7 @@ def read_data(source: str, reading: Mapping[str, Any]) -> Dataset:
         dataset = load_data(source, **said, progress=counted(progress, escape(f"reading {source}")))
     if dataset.skipped:
         first = ", ".join(f"{item.name} ({item.reason})" for item in dataset.skipped[:NAMED_SKIPPED])
-        console.print(f"[yellow]note:[/] {len(dataset.skipped)} skipped; the first: {escape(first)}")
+        note(f"{len(dataset.skipped)} skipped; the first: {first}")
     return dataset
 
 
@@ -65,10 +65,7 @@ def read_for(run: Run | Cascade, source: str | None) -> Dataset:
     data = run.config.data
     dataset = read_data(source or data.source, data.reading)
     if source is None and dataset.content_hash != data.content_hash:
-        console.print(
-            f"[yellow]note:[/] the data at '{escape(data.source)}' is not what {escape(str(run.folder))} was "
-            "trained on: it has changed since"
-        )
+        note(f"the data at '{data.source}' is not what {run.folder} was trained on: it has changed since")
     return dataset
 
 
@@ -183,8 +180,8 @@ def introduce(training: Training) -> None:
         f"{len(dataset.held_out):,} held out · recipe [bold]{config.recipe}[/], "
         f"{count / 1e6:.2f} million weights · budget {training.budget}, on {training.accelerator.device}"
     )
-    for note in training.model.notes():
-        console.print(f"[yellow]note:[/] {note}")
+    for doubt in training.model.notes():
+        note(doubt)
 
 
 def finish(training: Training) -> Run:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import TracebackType
 
-from sfumato.app.console import bar, console
+from sfumato.app.console import bar, note
 from sfumato.train.budget import Budget
 from sfumato.train.events import Event, HeldOut, Notice, Stepped
 
@@ -39,7 +39,7 @@ class TrainingBar:
         elif isinstance(event, HeldOut) and event.average is not None:
             self._bar.update(self._task, held_out=f"held out {event.average:.4f}")
         elif isinstance(event, Notice):
-            console.print(f"[yellow]note:[/] {event.text}")
+            note(event.text)
 
     def _stepped(self, event: Stepped) -> None:
         self._losses = smoothed(self._losses, event.losses)

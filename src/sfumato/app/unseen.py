@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sfumato.app.console import console
+from sfumato.app.console import note
 from sfumato.condition import Condition
 from sfumato.data import Dataset, Split
 from sfumato.data.scaling import Scaling
@@ -51,7 +51,7 @@ def held_out(run: Run, dataset: Dataset, n: int, seed: int) -> Examples:
             f"{dataset.source} has {len(split)} held-out examples, and a mean needs 2: name data with --data."
         )
     if len(split) < n:
-        console.print(f"[yellow]note:[/] only {len(split):,} examples are held out: all of them are used")
+        note(f"only {len(split):,} examples are held out: all of them are used")
     # A folder's examples are sorted by class: the first of them would be one class alone.
     some = torch.randperm(len(split), generator=generator(seed, "likelihood"))[:n]
     chosen = split.select(some)
@@ -72,7 +72,7 @@ def told(run: Run, dataset: Dataset, split: Split, values: Tensor) -> Condition 
     }
     hidden = [name for name in run.conditions.readers if not known.get(name, True)]
     if hidden:
-        console.print(f"[yellow]note:[/] the data does not tell {' or '.join(hidden)}, so it stays hidden")
+        note(f"the data does not tell {' or '.join(hidden)}, so it stays hidden")
     shown = run.conditions.only(name for name in run.conditions.readers if name not in hidden)
     places = torch.arange(len(split))
     condition = shown.of({name: find(places, values) for name, find in shown.lookups(split).items()})

@@ -16,10 +16,11 @@ RUN/teacher.safetensors     whom it was distilled from, where it was (`runs.dist
 RUN/classifier.safetensors  a classifier of noisy examples, where one was trained (`runs.classifier`)
 """
 
-from collections import deque
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,19 +33,21 @@ from sfumato.families.agreements import TextEncoder
 from sfumato.families.diffusion import Guide
 from sfumato.nets.conditions import ATTRIBUTES, TEXT
 from sfumato.nets.embedding import LABEL
-from sfumato.runs.agreements import SamplingWish
+from sfumato.runs.agreements import Model, SamplingWish
 from sfumato.runs.cascade.config import is_cascade, read_cascade
 from sfumato.runs.conditions.build import Conditions, Wishes, cycled
 from sfumato.runs.conditions.text import TextReader, open_tokenizer, tell_lost
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.diffusion_model import DiffusionModel
+from sfumato.runs.hastening import Hastened
 from sfumato.runs.inpainting import KeptPart
 from sfumato.runs.latent import open_scaling
 from sfumato.runs.model import build_model, codes, decoded, text_codes
-from sfumato.runs.sampling import Chunk, Request, walk
+from sfumato.runs.sampling import Chunk, Request, Sampled, sample_whole, walk
 from sfumato.train.averaging import load_average
 from sfumato.train.budget import Done
 from sfumato.train.checkpoint import Checkpoint, load
+from sfumato.train.compiling import can_compile
 from sfumato.train.device import best_device
 from sfumato.train.history import read_history
 
@@ -82,7 +85,8 @@ class Run:
         for name, module in sampled.items():
             load_average(module, checkpoint.tensors, name, self.average)
             module.requires_grad_(False).eval().to(device)
-        self.model = model.around(sampled)
+        self._sampled = sampled
+        self.model: Model = model.around(sampled)
         self.scaling = open_scaling(config, folder, device)
         self.conditions = Conditions.open(config, folder, device).only(self.model.obeys)
 
@@ -187,7 +191,24 @@ class Run:
 
         Arguments as for `request`.
         """
-        return sample_whole(self, self.request(n, labels, seed, **options), CHUNK)
+        return sample_whole(self.hastened(), self.request(n, labels, seed, **options), CHUNK)
+
+    def hastened(self, say: Callable[[str], None] = warnings.warn) -> Sampled:
+        """Return what walks one request, faster the longer it is; say: told where that fails."""
+        compiles = isinstance(self.model, DiffusionModel) and can_compile(self.device)
+        return Hastened(self, self.compiled if compiles else None, CHUNK, say)
+
+    def compiled(self) -> "Run":
+        """Return the same run with compiled networks; raise ConfigError for what is no diffusion model.
+
+        They compile when they are first asked, once for each size of a batch.
+        """
+        fast = copy(self)
+        modules: dict[str, Any] = {
+            name: torch.compile(module, dynamic=False) for name, module in self._sampled.items()
+        }
+        fast.model = self.diffusion.around(modules)
+        return fast
 
     def told(self, options: Any) -> dict[str, Any]:
         """Return how is sampled with these options of a request, ready for JSON."""
@@ -250,23 +271,6 @@ class Run:
             said = None if labels is None else Condition.of(label=labels[places]).to(self.device)
             parts.append(compute(values[places], said).cpu().numpy())
         return np.concatenate(parts)
-
-
-class Sampled(Protocol):
-    """What can be walked from a request to its images: a run, or a cascade of them."""
-
-    def walk(self, request: Request, places: range) -> Iterator[Chunk]:
-        """Yield the moments of sampling the images at `places` of a request."""
-        ...
-
-
-def sample_whole(sampled: Sampled, request: Request, size: int) -> np.ndarray:
-    """Return all images of a request, in chunks of `size`: (n, ...)."""
-    parts = []
-    for places in request.chunks(size):
-        (last,) = deque(sampled.walk(request, places), maxlen=1)  # moments are not kept, as a list would
-        parts.append(last.state)
-    return np.concatenate(parts)
 
 
 def done_of(checkpoint: Checkpoint) -> Done:

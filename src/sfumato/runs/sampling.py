@@ -4,11 +4,12 @@ Image i of a request has the seed `seed + i` and, unless labels are named, the c
 so `-n 1 --seed 7 --label 7` makes again what stood at place 7 of `--seed 0`.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -114,6 +115,23 @@ def walk(model: Model, scaling: Scaling, request: Request, places: range) -> Ite
             later(partial(_as_data, scaling, moment, name, request.over)) for name in ("state", "guess")
         )
         yield Chunk(places, moment, state, guess)
+
+
+class Sampled(Protocol):
+    """What can be walked from a request to its images: a run, or a cascade of them."""
+
+    def walk(self, request: Request, places: range) -> Iterator[Chunk]:
+        """Yield the moments of sampling the images at `places` of a request."""
+        ...
+
+
+def sample_whole(sampled: Sampled, request: Request, size: int) -> np.ndarray:
+    """Return all images of a request, in chunks of `size`: (n, ...)."""
+    parts = []
+    for places in request.chunks(size):
+        (last,) = deque(sampled.walk(request, places), maxlen=1)  # moments are not kept, as a list would
+        parts.append(last.state)
+    return np.concatenate(parts)
 
 
 def within(seconds: float, moments: Iterator[Chunk]) -> Chunk:

@@ -10,7 +10,8 @@ clearer; that of the words it is made of leads it away from all embeddings of pi
 (benchmarks/dalle_guidance.py).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,8 +29,8 @@ from sfumato.families.diffusion import Guide
 from sfumato.runs.cascade.config import read_cascade
 from sfumato.runs.conditions.build import Conditions, Wishes
 from sfumato.runs.config import RunConfig
-from sfumato.runs.run import CHUNK, Run, sample_whole
-from sfumato.runs.sampling import Chunk, Request
+from sfumato.runs.run import CHUNK, Run
+from sfumato.runs.sampling import Chunk, Request, Sampled, sample_whole
 
 NEXT_STAGE = 2**40
 
@@ -231,6 +232,10 @@ class Cascade:
             return values
         larger = F.interpolate(torch.from_numpy(values), self.shape[1:], mode="nearest")
         return larger.numpy()
+
+    def hastened(self, say: Callable[[str], None] = warnings.warn) -> Sampled:
+        """Return what walks one request: the cascade itself, whose stages are sampled as they come."""
+        return self
 
     def sample(
         self, n: int = 16, labels: Sequence[str | int] | None = None, seed: int = 0, **options: Any
