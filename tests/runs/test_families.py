@@ -22,7 +22,7 @@ from sfumato.runs.latent import latent_config
 from sfumato.runs.registry import PIECES
 from sfumato.runs.run import Run
 from sfumato.train.budget import Budget
-from sfumato.train.events import Stepped
+from sfumato.train.events import Notice, Stepped
 from sfumato.train.signals import StopRequest
 
 SMALL = {"width": 16, "latent": 4, "codes": 16, "layers": 1}
@@ -95,6 +95,20 @@ def test_a_resumed_training_is_the_uninterrupted_one_bit_by_bit(name: str, tmp_p
     averages = again.averages.tensors()
     for key, value in whole.averages.tensors().items():
         assert torch.equal(value, averages[key]), key
+
+
+@pytest.mark.slow
+@every_family
+def test_compiled_losses_and_gradients_are_the_plain_ones(name: str, tmp_path: Path) -> None:
+    """By the fit loop's own check of the first batch: within 5 %, in the precision of the machine.
+
+    Slow, as each network is compiled from nothing; what a compiler gets wrong it gets wrong quietly.
+    """
+    fit = trained(name, tmp_path / "run", 1).fit
+    fit.settings = replace(fit.settings, compile=True)
+    events = list(fit.run(Budget.parse("2steps"), StopRequest()))
+    assert not [event.text for event in events if isinstance(event, Notice)]
+    assert isinstance(events[0], Stepped)
 
 
 @every_family
