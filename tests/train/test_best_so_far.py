@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from sfumato.families.agreements import Batch, Player
 from sfumato.train.averaging import Averages, Networks
-from sfumato.train.budget import Done
+from sfumato.train.budget import Budget, Done
 from sfumato.train.events import Ended, HeldOut, Notice, Stepped
-from sfumato.train.held_out import HeldOutLoss
+from sfumato.train.held_out import HeldOutLoss, looks_in
 
 
 def player() -> Player:
@@ -91,7 +91,7 @@ class Overfitting:
 
 
 def looked_at(
-    steps: int, budget: int, steady: bool = True, stop: int | None = None
+    steps: int, budget: int, steady: bool = True, stop: int | None = None, **how: int
 ) -> tuple[list[int], Averages]:
     """Let one weight walk from 0 up by a hundredth a step; return the steps of the looks, and the averages.
 
@@ -104,7 +104,7 @@ def looked_at(
         averages = Averages(family.players())
         load = lambda places: Batch(places[:, None].float(), None)  # noqa: E731
         return averages, HeldOutLoss(
-            family, averages, load, 4, (1,), torch.device("cpu"), "fp32", news.append
+            family, averages, load, 4, (1,), torch.device("cpu"), "fp32", news.append, **how
         )
 
     averages, held_out = begun()
@@ -133,6 +133,16 @@ def test_what_is_learned_by_heart_early_is_seen_and_the_weights_before_it_are_us
     assert averages.kept_at == 338
     # The shortest average looks back by some 5 % of what was done: 3.38 less about 0.2.
     assert float(averages.modules()["one"].weight) == pytest.approx(3.2, abs=0.1)  # type: ignore[arg-type]
+
+
+def test_nothing_is_learned_by_heart_before_it_was_seen() -> None:
+    assert looked_at(5000, 5000, first=400)[0][:4] == [1, 400, 500, 1000]
+
+
+def test_a_short_training_looks_less_often() -> None:
+    assert looked_at(1000, 1000, times=2, first=600)[0] == [1, 500]
+    budgets = ("10s", "29s", "90s", "2m", "1h", "500steps")
+    assert [looks_in(Budget.parse(budget)) for budget in budgets] == [2, 2, 7, 10, 10, 10]
 
 
 @pytest.mark.parametrize("stop", [149, 150, 400, 500])

@@ -38,7 +38,7 @@ from sfumato.train.checkpoint import Checkpoint, load, save
 from sfumato.train.compiling import can_compile
 from sfumato.train.device import best_device
 from sfumato.train.events import Ended, Event, Saved, Stepped
-from sfumato.train.held_out import HeldOutLoss
+from sfumato.train.held_out import FIRST, HeldOutLoss, looks_in
 from sfumato.train.history import History
 from sfumato.train.loop import Fit, FitSettings
 from sfumato.train.signals import StopRequest
@@ -99,6 +99,8 @@ class Training:
             device,
             config.precision,
             self._news.append,
+            times=looks_in(budget),
+            first=max(FIRST, len(dataset.train) // config.training.batch),
             # What is too much at once in training is so here: examples of a few thousand tokens, say.
             chunk=min(256, max(config.training.batch, SMALLEST_LOOK)),
         )

@@ -3,8 +3,9 @@
 At the end, and where training is stopped, it also chooses the average: the one with the lowest such loss. In
 a game between players no loss says how good the model is: there only the family's own measures are taken.
 
-Looks are even over the budget, `times` of them. Few examples are learned by heart long before the first of
-those, so until then there are also looks at steps that grow by half: 100, 150, 225, …
+Looks are even over the budget, `times` of them: a look costs some of the time, so short trainings take few,
+see `looks_in`. Few examples are learned by heart long before the first of those, so until then there are also
+looks at steps that grow by half, from when all examples have been seen: 100, 150, 225, …
 """
 
 import math
@@ -16,12 +17,22 @@ from torch import Tensor
 from sfumato.families.agreements import Batch, Draws, Measured, Trainable
 from sfumato.randomness import generator
 from sfumato.train.averaging import BEST, Averages, Networks
-from sfumato.train.budget import Done
+from sfumato.train.budget import Budget, Done
 from sfumato.train.device import autocast, to_device
 from sfumato.train.events import Ended, Event, HeldOut, Notice, Stepped
 
 FIRST, GROWTH = 100, 1.5
-"""The step of the first early look, and what the step of each further one is multiplied by."""
+"""The step of the first early look at the soonest, and what that of each further one is multiplied by."""
+LOOK_EVERY = 12.0
+"""Seconds between even looks: a look is worth about three steps, of which a second has five to ten."""
+MOST_LOOKS, FEWEST_LOOKS = 10, 2
+
+
+def looks_in(budget: Budget) -> int:
+    """Return how many even looks a budget is worth."""
+    if budget.of != "seconds":
+        return MOST_LOOKS
+    return min(MOST_LOOKS, max(FEWEST_LOOKS, int(budget.amount / LOOK_EVERY)))
 
 
 class HeldOutLoss:
@@ -29,7 +40,8 @@ class HeldOutLoss:
 
     The last time is the end, whenever it comes. load: (indices) -> batch of held-out examples; examples: how
     many there are, of which `most` are used, drawn once because some data is sorted by class; where there are
-    none, nothing is measured or chosen; announce: where the result goes.
+    none, nothing is measured or chosen; announce: where the result goes; first: the step of the first early
+    look.
     """
 
     def __init__(
@@ -42,7 +54,8 @@ class HeldOutLoss:
         device: torch.device,
         precision: str,
         announce: Callable[[Event], None],
-        times: int = 10,
+        times: int = MOST_LOOKS,
+        first: int = FIRST,
         most: int = 256,
         chunk: int = 256,
     ) -> None:
@@ -50,6 +63,7 @@ class HeldOutLoss:
         self._indices = torch.randperm(examples, generator=generator(0, "held-out examples"))[:most]
         self._shape, self._device, self._precision = shape, device, precision
         self._times, self._looks, self._chunk = times, (-1, 0), chunk
+        self._first = first
 
     def resume(self, progress: float, steps: int) -> None:
         """Take up after so many steps: a look that was due by then was taken then."""
@@ -58,7 +72,7 @@ class HeldOutLoss:
     def _due(self, progress: float, steps: int) -> tuple[int, int]:
         """Return how many even looks and how many early ones are due by now."""
         even = min(int(progress * self._times), self._times - 1) if steps else -1
-        early = int(math.log(steps / FIRST, GROWTH)) + 1 if steps >= FIRST and even < 1 else 0
+        early = int(math.log(steps / self._first, GROWTH)) + 1 if steps >= self._first and even < 1 else 0
         return even, early
 
     def __call__(self, event: Event) -> None:
