@@ -51,7 +51,7 @@ def probabilities(logits: Tensor, choice: Choice) -> Tensor:
     if choice.temperature == 0:
         return torch.nn.functional.one_hot(logits.argmax(-1), logits.shape[-1]).float()
     # From the greatest down, so that no temperature takes them out of range.
-    scaled = (logits - logits.amax(-1, keepdim=True)).float() / choice.temperature
+    scaled = (logits.float() - logits.amax(-1, keepdim=True)).div_(choice.temperature)
     if 0 < choice.top_k < logits.shape[-1]:
         most = scaled.topk(choice.top_k)
         scaled = torch.full_like(scaled, -math.inf).scatter(-1, most.indices, most.values)
@@ -69,7 +69,7 @@ def _nucleus(p: Tensor, share: float) -> Tensor:
 
 def chosen(p: Tensor, uniform: Tensor) -> Tensor:
     """Return the tokens that numbers in [0, 1), (…), choose by probabilities (…, V): int64 (…)."""
-    cumulative = p.cumsum(-1, dtype=exact_dtype(p.device))
+    cumulative = p.cumsum(-1)
     whole = cumulative[..., -1:].contiguous()
     passed = torch.searchsorted(cumulative, uniform.to(whole)[..., None] * whole, right=True)
     # Products are rounded, at worst up to the whole: the token that completes it takes the rest. Of numbers

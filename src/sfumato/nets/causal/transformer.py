@@ -8,8 +8,10 @@ as in Tian et al. 2024), and begin at 1 and 0. What a place is shown and may loo
 see `nets.causal.order`, so that one network serves pixels, tokens and scales.
 """
 
+import copy
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,8 @@ from sfumato.nets.causal.order import Order, may_look
 from sfumato.nets.causal.vocabulary import Vocabulary
 from sfumato.nets.conditions import Kinds, Told
 from sfumato.nets.levels import exact
+
+M = TypeVar("M", bound=nn.Module)
 
 Reading = Callable[[Tensor, slice], Tensor]
 """(tokens (B, L) so far, the places of the next group) -> the logits of their tokens (B, n, V)."""
@@ -58,9 +62,9 @@ class Layer(nn.Module):
         self.inner = nn.Linear(width, 4 * width, bias=False)
         self.outer = zeroed(nn.Linear(4 * width, width, bias=False))
 
-    def forward(self, h: Tensor, said: Tensor, look: Attention, mask: Tensor | None) -> Tensor:
-        """Map h: (B, n, W) to the same shape, told `said`: (B, W); mask: of dropout, (B, W), if any."""
-        scale_look, shift_look, scale_think, shift_think = self.modulate(said)[:, None].chunk(4, -1)
+    def forward(self, h: Tensor, told: Tensor, look: Attention, mask: Tensor | None) -> Tensor:
+        """Map h: (B, n, W) to the same shape; told: what `modulate` says, (B, 4·W); mask: (B, W), if any."""
+        scale_look, shift_look, scale_think, shift_think = told[:, None].chunk(4, -1)
         qkv = self.qkv(modulated(h, scale_look, shift_look)).unflatten(2, (3, self.heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, n, W/heads)
         h = h + masked(self.found(look(q, k, v).transpose(1, 2).flatten(2)), mask)
@@ -79,6 +83,42 @@ def modulated(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 def masked(h: Tensor, mask: Tensor | None) -> Tensor:
     """Return h: (B, …, W) times a mask (B, W), if there is any."""
     return h if mask is None else h * mask.to(h)[:, *[None] * (h.ndim - 2)]
+
+
+@dataclass(frozen=True)
+class Products:
+    """The part of the network that products are: layers, and what makes logits of what they find."""
+
+    layers: nn.ModuleList
+    modulate: nn.Module
+    head: nn.Module
+
+    def told(self, said: Tensor) -> list[Tensor]:
+        """Return scales and shifts of every layer and of the head, by what a condition says, (B, W)."""
+        return [layer.get_submodule("modulate")(said) for layer in self.layers] + [self.modulate(said)]
+
+    def __call__(
+        self, h: Tensor, told: Sequence[Tensor], looks: Sequence[Attention], masks: Tensor | None = None
+    ) -> Tensor:
+        """Return the logits of places h: (B, n, W), (B, n, V), in float32 at least.
+
+        looks: the attention of each layer; masks: of dropout, (B, layers, W).
+        """
+        *of_layers, of_head = told
+        # In the precision of the products from the start, so that no step of the way has to change it.
+        h = h.to(of_head.dtype)
+        for number, (layer, said, look) in enumerate(zip(self.layers, of_layers, looks, strict=True)):
+            h = layer(h, said, look, None if masks is None else masks[:, number])
+        scale, shift = of_head[:, None].chunk(2, -1)
+        return exact(self.head(modulated(h, scale, shift)))
+
+
+def as_multiplied(module: M) -> M:
+    """Return `module` with weights in the precision that autocast would convert them to for each product."""
+    kind = next(module.parameters()).device.type
+    if not torch.is_autocast_enabled(kind):
+        return module
+    return copy.deepcopy(module).to(torch.get_autocast_dtype(kind))
 
 
 class CausalTransformer(nn.Module):
@@ -106,35 +146,31 @@ class CausalTransformer(nn.Module):
 
     def forward(self, tokens: Tensor, condition: Condition | None, masks: Tensor | None = None) -> Tensor:
         """Predict every token from those before it."""
-        look = Masked(may_look(self.order, tokens.device))
-        said = self._said(len(tokens), condition)
-        return self._logits(tokens, slice(0, tokens.shape[1]), said, [look] * len(self.layers), masks)
+        looks = [Masked(may_look(self.order, tokens.device))] * len(self.layers)
+        products = Products(self.layers, self.modulate, self.head)
+        h = self._shown(tokens, slice(0, tokens.shape[1]))
+        return products(h, products.told(self._said(len(tokens), condition)), looks, masks)
 
     def reading(self, rows: int, condition: Condition | None) -> Reading:
-        """Return what predicts group by group, and keeps the keys and values of each."""
-        said = self._said(rows, condition)
+        """Return what predicts group by group, and keeps the keys and values of each.
+
+        What is the same for all groups is worked out once: what the condition says, and weights in the
+        precision of products.
+        """
+        products = Products(
+            as_multiplied(self.layers), as_multiplied(self.modulate), as_multiplied(self.head)
+        )
+        told = products.told(self._said(rows, condition))
         length = sum(self.order.sizes)
         kept = [Kept(length) for _ in self.layers]
-        return lambda tokens, places: self._logits(tokens, places, said, kept)
+        return lambda tokens, places: products(self._shown(tokens, places), told, kept)
 
     def _said(self, rows: int, condition: Condition | None) -> Tensor:
         """Return what the condition says, (rows, W)."""
         return F.silu(self.told(self.start.expand(rows, -1), condition).whole)
 
-    def _logits(
-        self,
-        tokens: Tensor,
-        places: slice,
-        said: Tensor,
-        looks: Sequence[Attention],
-        masks: Tensor | None = None,
-    ) -> Tensor:
-        """Return the logits of the tokens at `places`: (B, n, V), in float32 at least."""
+    def _shown(self, tokens: Tensor, places: slice) -> Tensor:
+        """Return where `places` are and what they are shown of tokens (B, L): (B, n, W)."""
         at = self.order.coordinates[places].to(tokens.device)
         where = sum(table[at[:, axis]] for axis, table in enumerate(self.places))
-        scale, shift = self.modulate(said)[:, None].chunk(2, -1)
-        # In the precision of the products from the start, so that no step of the way has to change it.
-        h = (where + self.order.shown(tokens, self.tables, places)).to(scale.dtype)
-        for number, (layer, look) in enumerate(zip(self.layers, looks, strict=True)):
-            h = layer(h, said, look, None if masks is None else masks[:, number])
-        return exact(self.head(modulated(h, scale, shift)))
+        return where + self.order.shown(tokens, self.tables, places)
