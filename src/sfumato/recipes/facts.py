@@ -31,7 +31,7 @@ LEAST_EVEN = 32
 """The most levels below 256 that data is looked through for."""
 
 SMALL_SIDE = 24
-FINEST_WIDTH = ((60.0, 32), (600.0, 64), (3600.0, 96), (math.inf, 128))
+FINEST_WIDTH = ((60.0, 32), (240.0, 48), (600.0, 64), (3600.0, 96), (math.inf, 128))
 """Channels of the finest level for training times below so many seconds."""
 
 
