@@ -3,7 +3,8 @@
 diffusers   `UNet2DModel` as in the diffusion course's unit 1.2 for MNIST (32, 64, 64 channels, attention at
             the two coarser levels); trained by the loop of the documentation's "Train a diffusion model":
             noise prediction on `DDPMScheduler(1000)`, AdamW at 1e-4, gradients clipped at 1, cosine
-            schedule after 500 steps of warm-up
+            schedule after 500 steps of warm-up, or a tenth of all steps where that is less: short trainings
+            would be warm-up alone
 azula       `azula.nn.unet.UNet` in `KarrasDenoiser`, with the label and the noise level embedded as in its
             MNIST tutorial (16, 32, 64 channels, two blocks a level, Adam at 3e-4); and with the network's
             defaults (64, 128, 256 channels, three blocks), which keep the machine busier
@@ -27,6 +28,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from sfumato.randomness import generator
+
+
+WARM_UP = 500
+"""Steps of diffusers' warm-up in its documentation."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ class DiffusersTraining:
     def __init__(self, shape: Sequence[int], configuration: Configuration, steps: int, seed: int = 0) -> None:
         self.network = diffusers_network(shape, seed)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=1e-4)
-        self.rate = get_cosine_schedule_with_warmup(self.optimiser, 500, steps)
+        self.rate = get_cosine_schedule_with_warmup(self.optimiser, min(WARM_UP, steps // 10), steps)
         self.scheduler: Any = DDPMScheduler(num_train_timesteps=1000)
         self.configuration = configuration
         # Counted before anything is done to it: a compiled network hides its operations.

@@ -33,6 +33,8 @@ LEAST_EVEN = 32
 SMALL_SIDE = 24
 FINEST_WIDTH = ((60.0, 32), (240.0, 48), (600.0, 64), (3600.0, 96), (math.inf, 128))
 """Channels of the finest level for training times below so many seconds."""
+LIKELY = 300.0
+"""Seconds that a training is taken for, of which only the steps or images are known."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Facts:
     condition that their codes by another run are, None where the model is told none; levels: how many values
     bytes take.
 
-    A budget that counts steps or images is as good as a short one.
+    A budget that counts steps or images says nothing of the time: `seconds` is then 0.
     """
 
     data: DataConfig
@@ -86,7 +88,8 @@ class Facts:
 
         Pictures from 24 pixels on are folded 2×2, so that most work is done at 12 to 16 pixels and half that;
         those from 48 on get a level more. A wide network learns more from each picture and sees fewer of
-        them: on two cores the narrow one is ahead for two minutes (docs/speed.md); longer times are a guess.
+        them: on two cores narrow ones are ahead for two and a half minutes (docs/speed.md); longer times are
+        a guess.
         Codes of pictures that are vectors say more than points in the plane do, and want more width.
         """
         if not self.is_pictures:
@@ -94,7 +97,8 @@ class Facts:
         side = min(self.shape[1:])
         if side < SMALL_SIDE:
             return {"name": "unet", "widths": [64, 64], "blocks": 1, "fold": 1}
-        fine = next(width for seconds, width in FINEST_WIDTH if self.seconds < seconds)
+        time = self.seconds or LIKELY
+        fine = next(width for seconds, width in FINEST_WIDTH if time < seconds)
         widths = [fine, 2 * fine] if side < 48 else [fine, 2 * fine, 3 * fine]
         return {"name": "unet", "widths": widths, "blocks": 1, "fold": 2}
 

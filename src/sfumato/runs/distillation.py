@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TEACHER = "teacher.safetensors"
 LATER_RATIOS = {1: (), 2: (1.5,), 3: (3.0, 0.75), 4: (5.0, 1.5, 0.5)}
 """Noise over the data's own deviation at the steps after the first, by the number of steps."""
-CLEARER = 1.4
+CLEARER = 1.2
 """The teacher's guidance in distillation over the one that it is sampled with (docs/speed.md)."""
 PACE = 5e-4
 """The student's learning rate: its own samples are its data, so it must not run ahead of its critic."""
