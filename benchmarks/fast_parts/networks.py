@@ -29,7 +29,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sfumato.randomness import generator
 
-
 WARM_UP = 500
 """Steps of diffusers' warm-up in its documentation."""
 

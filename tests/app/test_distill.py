@@ -86,7 +86,7 @@ def test_a_teacher_s_guidance_goes_into_its_student_and_is_no_longer_limited(tea
     guided.model = replace(teacher.model, config=teacher.config.with_settings(settings))
     config = distilled_config(guided, 1, 0)
     assert config.distilled is not None
-    assert config.distilled.guidance == pytest.approx(1.4 * 2)
+    assert config.distilled.guidance == pytest.approx(1.2 * 2)
     refuse_idle_interval(config)
     with pytest.raises(ConfigError, match=r"sampling\.guidance=1 is none"):
         refuse_idle_interval(config.with_settings(("sampling.guidance_interval=[0.2,0.8]",)))
