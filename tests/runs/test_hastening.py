@@ -1,5 +1,6 @@
-"""Compiled sampling: long requests go over to it, once it agrees, and no image is another for that."""
+"""Compiled sampling: long requests go over to it once it agrees, and images stay, to rounding, what they are."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import torch
 from helpers import exhaust, tiny_training
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Moment
+from sfumato.runs import hastening
+from sfumato.runs import run as runs
 from sfumato.runs.hastening import Hastened
 from sfumato.runs.run import Run
 from sfumato.runs.sampling import Chunk, Request, Sampled, sample_whole
@@ -21,32 +24,36 @@ REQUEST = Request(10, 0, None, None)
 
 
 class Told:
-    """Stands for a run: its images are `value`, and it remembers which it was asked for."""
+    """Stands for a run: image i of a chunk is i·factor, and it remembers which places it was asked for."""
 
-    def __init__(self, value: float) -> None:
-        self.value, self.asked = value, list[range]()
+    def __init__(self, factor: float) -> None:
+        self.factor, self.asked = factor, list[range]()
 
     def walk(self, request: Request, places: range) -> Iterator[Chunk]:
         self.asked.append(places)
         for index in range(2):
-            x = torch.full((len(places), 1), self.value)
+            x = torch.arange(float(len(places)))[:, None] * self.factor
             yield Chunk(places, Moment(index, 1, x, x, index), x.numpy(), x.numpy())
 
 
 def _sampled(
-    compiled: Callable[[], Sampled] | None, worth: float = 0.0
+    compiled: Callable[[], Sampled] | None, worth: float = 0.0, processes: int = 1
 ) -> tuple[list[float], list[str], list[range]]:
     """Sample `REQUEST`; return its images, what was said, and the places the plain one was asked for."""
     said, plain = list[str](), Told(1.0)
-    made = sample_whole(Hastened(plain, compiled, SIZE, said.append, worth), REQUEST, SIZE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hastening, "WORTH_COMPILING", worth)
+        way = Hastened(plain, compiled, SIZE, said.append, processes)
+        made = sample_whole(way, REQUEST, SIZE)
     return made[:, 0].tolist(), said, plain.asked
 
 
 def test_whole_chunks_are_compiled_once_that_is_known_to_agree() -> None:
     fast = Told(1.01)
-    made, said, _ = _sampled(lambda: fast)
-    assert made == pytest.approx([1.0] * 4 + [1.01] * 4 + [1.0] * 2)
+    made, said, asked = _sampled(lambda: fast)
+    assert made == pytest.approx([0, 1, 2, 3, 0, 1.01, 2.02, 3.03, 0, 1])
     assert fast.asked == [range(4), range(4, 8)]
+    assert asked == [range(4), range(8, 10)]
     assert not said
 
 
@@ -56,12 +63,24 @@ def test_short_requests_are_never_compiled() -> None:
     assert not fast.asked
 
 
+def test_a_request_that_others_share_is_shorter() -> None:
+    """A chunk of a hundredth of a second leaves a seventieth; of a hundred processes none has that left."""
+    fast, slow = Told(1.0), Told(1.0)
+    slow_walk = slow.walk
+    slow.walk = lambda *given: (time.sleep(0.01), slow_walk(*given))[1]  # type: ignore[method-assign, assignment]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hastening, "WORTH_COMPILING", 0.005)
+        for processes, asked in ((1000, 0), (1, 1)):
+            list(Hastened(slow, lambda: fast, SIZE, processes=processes).walk(REQUEST, range(4)))
+            assert len(fast.asked) == asked
+
+
 def test_one_that_disagrees_is_found_out_and_not_asked_again() -> None:
     wrong = Told(1.2)
     made, said, _ = _sampled(lambda: wrong)
-    assert made == [1.0] * 10
-    assert len(said) == 1
-    assert "off by 20%" in said[0]
+    assert made == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
+    # The root of the mean square of 0, 1, 2, 3 is 1.87, a fifth of which is 0.33 of their deviation 1.12.
+    assert said == ["sampling goes on without compilation: the compiled network is off by 33%"]
     assert wrong.asked == [range(4)]
 
 
@@ -74,7 +93,7 @@ def test_one_that_fails_is_left_out_with_a_notice() -> None:
         raise RuntimeError("no compiler")
 
     made, said, asked = _sampled(broken)
-    assert made == [1.0] * 10
+    assert made == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
     assert said == ["sampling goes on without compilation: it failed (RuntimeError)"]
     assert asked == REQUEST.chunks(SIZE)
 
@@ -104,8 +123,14 @@ def test_a_compiled_run_samples_the_same_images(tmp_path: Path, precision: str, 
     request = run.request(12, seed=5)
     said: list[str] = []
     plain = sample_whole(run, request, SIZE).astype(int)
-    fast = sample_whole(Hastened(run, run.compiled, SIZE, said.append, worth=0.0), request, SIZE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hastening, "WORTH_COMPILING", 0.0)
+        patch.setattr(runs, "CHUNK", SIZE)
+        before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+        fast = sample_whole(run.hastened(said.append), request, SIZE)
+        assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > before  # something was compiled
     assert not said
+    assert run.compiled().hastened().__class__ is Run
     difference = np.abs(fast.astype(int) - plain)
     assert difference.max() <= levels
     assert difference.mean() <= 0.02 * levels

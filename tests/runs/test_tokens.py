@@ -26,7 +26,8 @@ from sfumato.runs.guides import inpaint_guide
 from sfumato.runs.latent import AUTOENCODER, Tokens
 from sfumato.runs.model import tokens
 from sfumato.runs.opening import open_folder
-from sfumato.runs.run import CHECKPOINT, Run, sample_whole
+from sfumato.runs.run import CHECKPOINT, Run
+from sfumato.runs.sampling import sample_whole
 from sfumato.train.budget import Budget
 from sfumato.train.checkpoint import load
 from sfumato.train.events import Event, Stepped

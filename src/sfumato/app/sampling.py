@@ -1,7 +1,7 @@
 """What `sfumato sample` does: walk the chunks of a request with a bar, and hand them to a writer.
 
 Under `accelerate launch` or `torchrun` each process samples every n-th chunk and the first one writes them
-in order, so two processes make the images that one would.
+in order, so two processes make the images that one would, up to rounding.
 """
 
 from pathlib import Path
@@ -67,7 +67,7 @@ def _walk_all(
 ) -> int:
     chunks = request.chunks(CHUNK)
     film = path.suffix.lower() == ".gif"
-    evaluations, way = 0, run.hastened(note)
+    evaluations, way = 0, run.hastened(note, processes)
     with bar() as progress:
         task = progress.add_task(f"sampling {request.n:,}", total=request.n)
         for start in range(0, len(chunks), processes):

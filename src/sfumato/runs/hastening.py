@@ -2,31 +2,35 @@
 
 A compiled network samples about a quarter faster, after up to a minute of compiling (docs/speed.md), so it is
 for requests of which minutes are left. Networks are compiled for chunks of one size: what is left over at the
-end of a request is sampled by the plain one. Compilers have returned wrong numbers without a word, so both
-take the first step of a chunk; where compilation fails or disagrees, sampling goes on without it and says so.
+end of a request is sampled by the plain one. Compilers have returned wrong numbers without a word, so one
+chunk is sampled both ways, to its end; where compilation fails or disagrees, sampling goes on without it and
+says so. From then on images are what they would have been up to rounding, as in batches of another size.
 """
 
 import warnings
 from collections.abc import Callable, Iterator
-from itertools import islice
 from time import perf_counter
 
-from torch import Tensor
+import numpy as np
 
 from sfumato.runs.sampling import Chunk, Request, Sampled
 
-WORTH_COMPILING = 180.0
-"""Seconds of sampling that are left, from which on a compiled network earns its compilation back."""
+WORTH_COMPILING = 300.0
+"""Seconds of sampling that are left, of which a compiled network saves the minute that compiling may take."""
 TOLERANCE = 0.05
-"""Distance allowed between what both ways make of one step, by its own size: of two orders of bf16
-arithmetic."""
+"""Distance allowed between the images of both ways, over their deviation: a few roundings of bf16."""
+
+
+def warn(text: str) -> None:
+    """Warn whoever asked for the samples."""
+    warnings.warn(text, stacklevel=2)
 
 
 class Hastened:
     """Walks the chunks of one request, by a compiled network from when that is worth it.
 
     plain: as it comes; compiled: returns the same with compiled networks, None where there is nothing to
-    compile; size: of a whole chunk; say: told why it goes on without; worth: `WORTH_COMPILING`.
+    compile; size: of a whole chunk; say: told why it goes on without; processes: how many share the chunks.
     """
 
     def __init__(
@@ -34,37 +38,44 @@ class Hastened:
         plain: Sampled,
         compiled: Callable[[], Sampled] | None,
         size: int,
-        say: Callable[[str], None] = warnings.warn,
-        worth: float = WORTH_COMPILING,
+        say: Callable[[str], None] = warn,
+        processes: int = 1,
     ) -> None:
         self._plain, self._compiled = plain, compiled
-        self._size, self._say, self._worth = size, say, worth
+        self._size, self._say, self._processes = size, say, processes
         self._whole = plain
 
     def walk(self, request: Request, places: range) -> Iterator[Chunk]:
         """Yield the moments of sampling the images at `places` of a request."""
         start = perf_counter()
-        yield from (self._whole if len(places) == self._size else self._plain).walk(request, places)
-        left = (request.n - places.stop) / len(places) * (perf_counter() - start)
-        if self._compiled is not None and left >= self._worth:
-            self._whole, self._compiled = self._checked(self._compiled, request, places), None
+        way = self._whole if len(places) == self._size else self._plain
+        for chunk in way.walk(request, places):
+            yield chunk
+        if self._compiled is None:
+            return
+        made = chunk.state  # an accelerator has not sampled anything before somebody looks
+        chunks_left = (request.n - places.stop) / len(places) / self._processes
+        if chunks_left * (perf_counter() - start) >= WORTH_COMPILING:
+            self._whole, self._compiled = self._checked(self._compiled, request, places, made), None
 
-    def _checked(self, compiled: Callable[[], Sampled], request: Request, places: range) -> Sampled:
-        """Return what is compiled, or the plain one where that fails or disagrees."""
+    def _checked(
+        self, compiled: Callable[[], Sampled], request: Request, places: range, right: np.ndarray
+    ) -> Sampled:
+        """Return what is compiled, or the plain one, which made `right`, where that fails or disagrees."""
         try:
             fast = compiled()
-            right, found = (_guess(way, request, places) for way in (self._plain, fast))
+            *_, last = fast.walk(request, places)
+            off = _distance(last.state, right)
         except Exception as error:  # a compiler may raise anything; sampling must go on
             self._say(f"sampling goes on without compilation: it failed ({type(error).__name__})")
             return self._plain
-        off = float((found - right).norm() / right.norm())
         if not off <= TOLERANCE:
             self._say(f"sampling goes on without compilation: the compiled network is off by {off:.0%}")
             return self._plain
         return fast
 
 
-def _guess(way: Sampled, request: Request, places: range) -> Tensor:
-    """Return the clean images expected after one step."""
-    (moment,) = islice(way.walk(request, places), 1, 2)
-    return moment.moment.guess.double()
+def _distance(found: np.ndarray, right: np.ndarray) -> float:
+    """Return the root mean square of the difference over the deviation of what is right."""
+    difference = found.astype(np.float64) - right
+    return float(np.sqrt(np.square(difference).mean()) / max(right.std(), 1e-12))

@@ -69,7 +69,7 @@ def _nucleus(p: Tensor, share: float) -> Tensor:
 
 def chosen(p: Tensor, uniform: Tensor) -> Tensor:
     """Return the tokens that numbers in [0, 1), (…), choose by probabilities (…, V): int64 (…)."""
-    cumulative = p.cumsum(-1)
+    cumulative = p.cumsum(-1, dtype=exact_dtype(p.device))
     whole = cumulative[..., -1:].contiguous()
     passed = torch.searchsorted(cumulative, uniform.to(whole)[..., None] * whole, right=True)
     # Products are rounded, at worst up to the whole: the token that completes it takes the rest. Of numbers

@@ -23,26 +23,16 @@ class Attention(Protocol):
         ...
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None = None) -> Tensor:
-    """Return what queries (B, heads, n, d) find among keys and values (B, heads, m, d).
-
-    allowed: bool (n, m), every place by default. Written as two products, see `nets.blocks`.
-    """
-    scores = (q * q.shape[-1] ** -0.5) @ k.mT
-    if allowed is not None:
-        scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
-    return scores.softmax(-1) @ v
-
-
 class Masked:
-    """Attention of all places at once; allowed: bool (L, L)."""
+    """Attention of all places at once; allowed: bool (L, L). Written as two products, see `nets.blocks`."""
 
     def __init__(self, allowed: Tensor) -> None:
         self._allowed = allowed
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Look at what is allowed."""
-        return attend(q, k, v, self._allowed)
+        scores = (q * q.shape[-1] ** -0.5) @ k.mT
+        return scores.masked_fill(~self._allowed, torch.finfo(scores.dtype).min).softmax(-1) @ v
 
 
 class Kept:

@@ -107,8 +107,8 @@ class Products:
         *of_layers, of_head = told
         # In the precision of the products from the start, so that no step of the way has to change it.
         h = h.to(of_head.dtype)
-        for number, (layer, said, look) in enumerate(zip(self.layers, of_layers, looks, strict=True)):
-            h = layer(h, said, look, None if masks is None else masks[:, number])
+        for number, (layer, own, look) in enumerate(zip(self.layers, of_layers, looks, strict=True)):
+            h = layer(h, own, look, None if masks is None else masks[:, number])
         scale, shift = of_head[:, None].chunk(2, -1)
         return exact(self.head(modulated(h, scale, shift)))
 
