@@ -1,4 +1,4 @@
-"""Compiled sampling: long requests go over to it once it agrees, and images stay, to rounding, what they are."""
+"""Compiled sampling: long requests go over to it once it agrees, with the same images up to rounding."""
 
 import time
 from collections.abc import Callable, Iterator
