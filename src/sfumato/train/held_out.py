@@ -23,16 +23,14 @@ from sfumato.train.events import Ended, Event, HeldOut, Notice, Stepped
 
 FIRST, GROWTH = 100, 1.5
 """The step of the first early look at the soonest, and what that of each further one is multiplied by."""
-LOOK_EVERY = 12.0
-"""Seconds between even looks: a look is worth about three steps, of which a second has five to ten."""
+LOOK_EVERY = {"seconds": 12.0, "steps": 50, "images": 3200}
+"""What lies between two even looks at least: a look is worth about three steps of 64 images."""
 MOST_LOOKS, FEWEST_LOOKS = 10, 2
 
 
 def looks_in(budget: Budget) -> int:
     """Return how many even looks a budget is worth."""
-    if budget.of != "seconds":
-        return MOST_LOOKS
-    return min(MOST_LOOKS, max(FEWEST_LOOKS, int(budget.amount / LOOK_EVERY)))
+    return min(MOST_LOOKS, max(FEWEST_LOOKS, int(budget.amount / LOOK_EVERY[budget.of])))
 
 
 class HeldOutLoss:
