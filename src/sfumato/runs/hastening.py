@@ -21,11 +21,6 @@ TOLERANCE = 0.05
 """Distance allowed between the images of both ways, over their deviation: a few roundings of bf16."""
 
 
-def warn(text: str) -> None:
-    """Warn whoever asked for the samples."""
-    warnings.warn(text, stacklevel=2)
-
-
 class Hastened:
     """Walks the chunks of one request, by a compiled network from when that is worth it.
 
@@ -38,7 +33,7 @@ class Hastened:
         plain: Sampled,
         compiled: Callable[[], Sampled] | None,
         size: int,
-        say: Callable[[str], None] = warn,
+        say: Callable[[str], None] = warnings.warn,
         processes: int = 1,
     ) -> None:
         self._plain, self._compiled = plain, compiled

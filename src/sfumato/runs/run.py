@@ -16,6 +16,7 @@ RUN/teacher.safetensors     whom it was distilled from, where it was (`runs.dist
 RUN/classifier.safetensors  a classifier of noisy examples, where one was trained (`runs.classifier`)
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
@@ -38,7 +39,7 @@ from sfumato.runs.conditions.build import Conditions, Wishes, cycled
 from sfumato.runs.conditions.text import TextReader, open_tokenizer, tell_lost
 from sfumato.runs.config import RunConfig, read_config
 from sfumato.runs.diffusion_model import DiffusionModel
-from sfumato.runs.hastening import Hastened, warn
+from sfumato.runs.hastening import Hastened
 from sfumato.runs.inpainting import KeptPart
 from sfumato.runs.latent import open_scaling
 from sfumato.runs.model import build_model, codes, decoded, text_codes
@@ -84,7 +85,7 @@ class Run:
         for name, module in sampled.items():
             load_average(module, checkpoint.tensors, name, self.average)
             module.requires_grad_(False).eval().to(device)
-        self._sampled, self._is_compiled = sampled, False
+        self._plain = sampled  # what could be compiled
         self.model: Model = model.around(sampled)
         self.scaling = open_scaling(config, folder, device)
         self.conditions = Conditions.open(config, folder, device).only(self.model.obeys)
@@ -192,14 +193,12 @@ class Run:
         """
         return sample_whole(self.hastened(), self.request(n, labels, seed, **options), CHUNK)
 
-    def hastened(self, say: Callable[[str], None] = warn, processes: int = 1) -> Sampled:
+    def hastened(self, say: Callable[[str], None] = warnings.warn, processes: int = 1) -> Sampled:
         """Return what walks one request, faster where it is long, see `runs.hastening`.
 
         say: told where that fails; processes: how many share the request.
         """
-        if self._is_compiled:
-            return self
-        compiles = isinstance(self.model, DiffusionModel) and can_compile(self.device)
+        compiles = self._plain and isinstance(self.model, DiffusionModel) and can_compile(self.device)
         return Hastened(self, self.compiled if compiles else None, CHUNK, say, processes)
 
     def compiled(self) -> "Run":
@@ -208,12 +207,10 @@ class Run:
         They compile when they are first asked, once for each size of a batch, and nothing is checked: compare
         their samples with this run's own.
         """
-        fast = copy(self)
-        fast._is_compiled = True
-        modules: dict[str, Any] = {
-            name: torch.compile(module, dynamic=False) for name, module in self._sampled.items()
-        }
-        fast.model = self.diffusion.around(modules)
+        fast, modules = copy(self), dict[str, Any]()
+        for name, module in self._plain.items():
+            modules[name] = torch.compile(module, dynamic=False)
+        fast.model, fast._plain = self.diffusion.around(modules), {}
         return fast
 
     def told(self, options: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ clearer; that of the words it is made of leads it away from all embeddings of pi
 (benchmarks/dalle_guidance.py).
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,7 +29,6 @@ from sfumato.families.diffusion import Guide
 from sfumato.runs.cascade.config import read_cascade
 from sfumato.runs.conditions.build import Conditions, Wishes
 from sfumato.runs.config import RunConfig
-from sfumato.runs.hastening import warn
 from sfumato.runs.run import CHUNK, Run
 from sfumato.runs.sampling import Chunk, Request, Sampled, sample_whole
 
@@ -233,7 +233,7 @@ class Cascade:
         larger = F.interpolate(torch.from_numpy(values), self.shape[1:], mode="nearest")
         return larger.numpy()
 
-    def hastened(self, say: Callable[[str], None] = warn, processes: int = 1) -> Sampled:
+    def hastened(self, say: Callable[[str], None] = warnings.warn, processes: int = 1) -> Sampled:
         """Return what walks one request: the cascade itself, whose stages are sampled as they come."""
         return self
 
