@@ -1,4 +1,4 @@
-"""What the laws become where a network answers in bf16, which is what networks do by default.
+"""What the laws become where a network answers in bf16, as networks do where a machine is fast in it.
 
 bf16 has 8 binary digits, so a number is off by at most u = 2⁻⁸ of itself. Only what goes into a network and
 what comes out of it is rounded: levels, coefficients, states and sums keep their precision.
@@ -71,9 +71,8 @@ def test_a_walk_ends_where_it_ends_in_full_precision(schedule_name, sampler_name
     EDM's output has deviation 1 and is off by u at most, as is what it is asked of, about half of that in the
     mean; a walk weighs its estimates by weights that sum to about 1. Where components are narrower than the
     mixture a flow stretches small differences. Walks that come back to where that is so, because they stay at
-    one level or are given fresh noise by Euler's step, are stretched again each time: 5u. States that were
-    rounded as well would be off by u of their noise. One that keeps a tolerance takes other steps altogether,
-    and is left out.
+    one level or are given fresh noise by Euler's step, are stretched again each time: 5u. One that keeps a
+    tolerance takes other steps altogether, and is left out.
     """
     schedule = SCHEDULES[schedule_name]
     times = LogSNRGrid().times(STEPS, schedule)
