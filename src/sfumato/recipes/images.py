@@ -14,7 +14,7 @@ from sfumato.recipes.facts import Facts
 GUIDANCE = ((60.0, 1.5), (math.inf, 1.3))
 GUIDANCE_OF_SMALL = ((30.0, 1.5), (math.inf, 1.1))
 """The weight that is learned in training times below so many seconds, for pictures and for small ones; where
-only steps are known, that of a short training, which costs variety at most.
+only steps are known, that of a short training.
 
 What a short training leaves unclear, guidance makes up for; what a long one has learned, too much of it takes
 away, and small pictures are learned sooner. 'objective=denoising' trains without.
