@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from machine import matrix_rate
+from machine import PRODUCT, matrix_rate
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -111,8 +111,8 @@ def page(cascade: Cascade, other: Run, rate: float, n: int, unseen: Split, name:
     )
     return f"""# DALL·E 2 on scenes ({date.today().isoformat()})
 
-`python benchmarks/dalle.py`: one training, seed 0: {spent}; CLIP besides; {rate:.2f} TFLOP/s of bf16 matrix
-product. {n:,} pictures of seen sentences at 32×32 from seed {FIRST_SEED:,}, through prior and decoder.
+`python benchmarks/dalle.py`: one training, seed 0: {spent}; CLIP besides; {rate:.2f} TFLOP/s of
+{PRODUCT}. {n:,} pictures of seen sentences at 32×32 from seed {FIRST_SEED:,}, through prior and decoder.
 
 | prior | guidance of the decoder | asked | colour | shape | position | all |
 |---|---|---|---|---|---|---|

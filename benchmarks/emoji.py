@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from machine import matrix_rate
+from machine import PRODUCT, matrix_rate
 from torch import Tensor
 
 import sfumato
@@ -113,7 +113,7 @@ def main() -> None:
     name = f"emoji-{date.today().isoformat()}"
     show(cascade, made, data, args.out / name)
     spent = ", ".join(f"{stage.folder.name} {stage.done.seconds:.0f} s" for stage in (*cascade.stages, clip))
-    text = page(lines, f"{spent}, at {rate:.2f} TFLOP/s of bf16 matrix product", name)
+    text = page(lines, f"{spent}, at {rate:.2f} TFLOP/s of {PRODUCT}", name)
     (args.out / f"{name}.md").write_text(text)
     print(text)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from fast_parts.rounds import Contestant, race
-from machine import matrix_rate, versions
+from machine import PRODUCT, matrix_rate, versions
 
 import sfumato
 from sfumato.data import Dataset
@@ -114,7 +114,7 @@ def main() -> None:
     data = sfumato.load_data(Path(os.environ["SFUMATO_DATA"]) / "mnist.npz")
     chosen = args.only.split(",") if args.only else list(FAMILIES)
     work = Work(data, args.budget, args.runs, args.seed)
-    print(f"bf16 matrix product {matrix_rate():.2f} TFLOP/s; {versions('sfumato', 'torch')}", flush=True)
+    print(f"{PRODUCT} {matrix_rate():.2f} TFLOP/s; {versions('sfumato', 'torch')}", flush=True)
     runs = {name: FAMILIES[name](work) for name in chosen}
     rates = sampling_rates(runs, args.rounds)
     print("| family | steps | s | Fréchet distance | × floor | read as asked | evenness | samples/s |")

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from fast_parts.page import Section, page_of, sections_of
 from fast_parts.settings import NotMeasuredError, Settings
-from machine import matrix_rate, versions
+from machine import PRODUCT, matrix_rate, versions
 
 PARTS = ("imports", "steps", "memory", "training", "quality", "sampling", "colour")
 RESULTS = Path(__file__).parent / "results"
@@ -60,9 +60,9 @@ def measured(name: str, settings: Settings) -> str:
     before, start = matrix_rate(), datetime.now()
     section = part(settings)
     circumstances = (
-        f"*{start:%Y-%m-%d %H:%M}, {(datetime.now() - start).total_seconds() / 60:.0f} minutes. bf16 matrix "
-        f"product at {before:.2f} TFLOP/s before and {matrix_rate():.2f} after, {settings.threads} threads. "
-        f"{versions('sfumato', 'torch', 'diffusers', 'azula')}.*"
+        f"*{start:%Y-%m-%d %H:%M}, {(datetime.now() - start).total_seconds() / 60:.0f} minutes. "
+        f"{PRODUCT} at {before:.2f} TFLOP/s before and {matrix_rate():.2f} after, "
+        f"{settings.threads} threads. {versions('sfumato', 'torch', 'diffusers', 'azula')}.*"
     )
     if settings.haste != 1:
         circumstances += f"\n\n**A trial: budgets cut to {settings.haste:g} of themselves.**"

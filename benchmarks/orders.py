@@ -22,7 +22,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from machine import matrix_rate, versions
+from machine import PRODUCT, matrix_rate, versions
 
 from sfumato.app.exact_likelihood import measure_exactly
 from sfumato.app.likelihood import measure
@@ -146,7 +146,7 @@ def page(rows: dict[str, Row], rates: dict[str, float | None], arguments: argpar
         f"{HEAD}\n{lines}\n\n"
         f"{Path(arguments.data).name}, {arguments.budget} of training each on two cores, one training of "
         f"seed 0; {arguments.samples:,} samples from seed {FIRST_SEED:,} on; the floor of the "
-        f"distance, real pictures against real ones, is {floor:.2f}. bf16 matrix product (TFLOP/s): {rate}. "
+        f"distance, real pictures against real ones, is {floor:.2f}. {PRODUCT} (TFLOP/s): {rate}. "
         f"{versions('torch', 'sfumato')}.\n"
     )
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from time import perf_counter
 
 import torch
-from machine import matrix_rate, versions
+from machine import PRODUCT, matrix_rate, versions
 
 import sfumato
 from sfumato.app.embedding_panels import embedding_panels
@@ -72,7 +72,7 @@ def main() -> None:
         f"# A linear probe on {data.name}, {date.today()}\n\n"
         f"Budget {args.budget:g} s at 1 TFLOP/s: {run.done.steps:,} steps in {run.done.seconds:.0f} s, "
         f"seed {args.seed}; probed on {len(data.held_out):,} examples after "
-        f"{len(data.train):,} labels. bf16 matrix product {rate:.2f} TFLOP/s before and {matrix_rate():.2f} "
+        f"{len(data.train):,} labels. {PRODUCT} {rate:.2f} TFLOP/s before and {matrix_rate():.2f} "
         f"after, {torch.get_num_threads()} threads. {versions('sfumato', 'torch', 'scikit-learn')}.\n\n"
         f"| embedding | read by a line |\n|---|---|\n" + "\n".join(rows) + "\n"
     )

@@ -15,7 +15,7 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
-from machine import matrix_rate, versions
+from machine import PRODUCT, matrix_rate, versions
 
 import sfumato
 from sfumato.data import Dataset
@@ -93,7 +93,7 @@ def main() -> None:
     lines = [
         f"# Races on {data.name}, {date.today()}",
         f"{args.budget} of training each, seeds 0 to {args.seeds - 1}, {args.n:,} samples without guidance "
-        f"unless said; the floor of the Fréchet distance is {floor:.2f}. bf16 matrix product {before:.2f} "
+        f"unless said; the floor of the Fréchet distance is {floor:.2f}. {PRODUCT} {before:.2f} "
         f"TFLOP/s before and {matrix_rate():.2f} after. {versions('sfumato', 'torch')}.",
         "| one choice undone | steps | Fréchet distance | read as asked |\n|---|---|---|---|\n"
         + "\n".join(row(variant, results[number]) for number, variant in enumerate(VARIANTS)),

@@ -20,7 +20,7 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from machine import matrix_rate
+from machine import PRODUCT, matrix_rate
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -127,7 +127,7 @@ def page(rows: list[Row], larger: Larger, cascade: Cascade, rates: list[float], 
     return f"""# Pictures from words ({date.today().isoformat()})
 
 `python benchmarks/words.py`: the cascade `glide` on the built-in scenes, one training, seed 0, two cores.
-Trained for {spent} (bf16 matrix product of this run: {rate:.2f} TFLOP/s). {n:,} pictures a row
+Trained for {spent} ({PRODUCT} of this run: {rate:.2f} TFLOP/s). {n:,} pictures a row
 from seed {FIRST_SEED:,}, by the base's own sampler at 32×32. "asked" is colour, shape and position together,
 each where the sentence speaks of it; "all" has size, relation and count besides. Variety: distance of
 {COPIES} pictures of each of {SAME} sentences.

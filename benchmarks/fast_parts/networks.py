@@ -22,6 +22,7 @@ from azula.nn.unet import UNet
 from azula.noise import VPSchedule
 from diffusers import DDPMScheduler, UNet2DModel
 from diffusers.optimization import get_cosine_schedule_with_warmup
+from machine import BF16
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -61,19 +62,22 @@ def _bf16_weights(network: nn.Module) -> None:
 
 _compiled = partial(nn.Module.compile, dynamic=False)
 
+FAST = "bf16" if BF16 else "fp32"
 AS_IT_COMES = Configuration("fp32, as it comes")
 TRAINING = (
     AS_IT_COMES,
-    Configuration("bf16 autocast", autocast=True),
-    Configuration("bf16, channels-last", (_channels_last,), autocast=True),
-    Configuration("bf16, channels-last, compiled", (_channels_last, _compiled), autocast=True),
-    Configuration("bf16, compiled", (_compiled,), autocast=True),
+    Configuration(f"{FAST}, channels-last", (_channels_last,), autocast=BF16),
+    Configuration(f"{FAST}, channels-last, compiled", (_channels_last, _compiled), autocast=BF16),
+    Configuration(f"{FAST}, compiled", (_compiled,), autocast=BF16),
 )
-SAMPLING = (
-    *TRAINING,
-    Configuration("bf16 weights, channels-last", (_bf16_weights, _channels_last)),
-    Configuration("bf16 weights, channels-last, compiled", (_bf16_weights, _channels_last, _compiled)),
-)
+SAMPLING = TRAINING
+if BF16:
+    TRAINING = (*TRAINING, Configuration("bf16 autocast", autocast=True))
+    SAMPLING = (
+        *TRAINING,
+        Configuration("bf16 weights, channels-last", (_bf16_weights, _channels_last)),
+        Configuration("bf16 weights, channels-last, compiled", (_bf16_weights, _channels_last, _compiled)),
+    )
 
 
 Network = cast(Callable[..., nn.Module], UNet2DModel)  # diffusers' lazy names have no types
