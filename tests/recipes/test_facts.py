@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from helpers import captioned_folder
 from sfumato.data import Dataset, load_data
@@ -28,15 +29,23 @@ def test_words_are_learned_once_by_recipes_that_use_them_and_never_by_others(
         assert len(times) == count
 
 
-def test_the_longer_a_training_the_wider_its_network(tmp_path: Path) -> None:
+def test_the_longer_a_training_the_wider_its_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = load_data(captioned_folder(tmp_path, count=8, size=24))
 
     def widths(budget: str) -> list[int]:
         found: list[int] = configure(data, "flow", budget=Budget.parse(budget)).network["widths"]
         return found
 
-    times = [widths(budget) for budget in ("20s", "2m", "5m", "20m", "2h")]
+    monkeypatch.setattr(facts, "fast_bf16", lambda device: True)
+    budgets = (10, 40, 120, 300, 1200, 7200)
+    times = [widths(f"{seconds}s") for seconds in budgets]
     assert times == sorted(times)
-    assert len({tuple(each) for each in times}) == 5
+    assert len({tuple(each) for each in times}) == len(budgets)
     # Steps and images take nobody knows how long.
     assert widths("100steps") == widths("1000000images") == widths("5m")
+    # A processor that takes longer for each step has the network of as many steps elsewhere.
+    monkeypatch.setattr(facts, "best_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(facts, "fast_bf16", lambda device: False)
+    assert [widths(f"{facts.SLOWER * seconds}s") for seconds in budgets] == times
+    monkeypatch.setattr(facts, "best_device", lambda: torch.device("mps"))  # of which nothing is known
+    assert [widths(f"{seconds}s") for seconds in budgets] == times

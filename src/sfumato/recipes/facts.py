@@ -16,6 +16,7 @@ from sfumato.runs.conditions.pretrained import pretrained_spec
 from sfumato.runs.conditions.text import learned
 from sfumato.runs.config import DataConfig, LatentConfig
 from sfumato.train.budget import Budget
+from sfumato.train.device import best_device, fast_bf16
 
 MEASURED_ON = 4096
 """Examples on which the standard deviation is measured."""
@@ -31,8 +32,10 @@ LEAST_EVEN = 32
 """The most levels below 256 that data is looked through for."""
 
 SMALL_SIDE = 24
-FINEST_WIDTH = ((60.0, 32), (240.0, 48), (600.0, 64), (3600.0, 96), (math.inf, 128))
+FINEST_WIDTH = ((20.0, 24), (90.0, 32), (240.0, 48), (600.0, 64), (3600.0, 96), (math.inf, 128))
 """Channels of the finest level for training times below so many seconds."""
+SLOWER = 4.0
+"""How often as long as one with fast bf16 a processor without it takes for a step (docs/speed.md)."""
 LIKELY = 300.0
 """Seconds that a training is taken for, of which only the steps or images are known."""
 
@@ -46,6 +49,7 @@ class Facts:
     condition that their codes by another run are, None where the model is told none; levels: how many values
     bytes take.
 
+    Where a processor without fast bf16 trains, `seconds` are those that one with it takes for as many steps.
     A budget that counts steps or images says nothing of the time: `seconds` is then 0.
     """
 
@@ -238,10 +242,19 @@ def data_config(
             "content_hash": dataset.content_hash,
         }
     )
-    seconds = budget.amount if budget is not None and budget.of == "seconds" else 0.0
+    seconds = alike(budget.amount) if budget is not None and budget.of == "seconds" else 0.0
     text = partial(text_spec, dataset, text_encoder)
     levels = levels_of(dataset.train.batch(some)[0]) if dataset.is_pictures else 256
     return Facts(data, spec, seconds, latent, len(dataset.train), text, embedding, levels)
+
+
+def alike(seconds: float) -> float:
+    """Return in how many seconds a processor with fast bf16 takes the steps that this machine takes.
+
+    By its kind, not by the clock, so that all processes of a training choose the same network.
+    """
+    device = best_device()
+    return seconds if device.type != "cpu" or fast_bf16(device) else seconds / SLOWER
 
 
 def levels_of(examples: torch.Tensor) -> int:
