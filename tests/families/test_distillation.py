@@ -1,4 +1,4 @@
-"""Distribution matching: its gradient is the divergence's, and it stands still where both agree."""
+"""Score identity distillation: its gradient is in closed form, and it stands still where both agree."""
 
 from dataclasses import replace
 
@@ -39,16 +39,17 @@ class Gaussian(nn.Module):
         return self.mean + alpha * self.std**2 / total * (x_t - alpha * self.mean)
 
 
-class Shift(nn.Module):
-    """A generator of N(shift, 1): the noise itself, moved."""
+class Affine(nn.Module):
+    """A generator of N(shift, scale²): the noise itself, moved and stretched."""
 
-    def __init__(self, shift: float) -> None:
+    def __init__(self, shift: float, scale: float = 1.0) -> None:
         super().__init__()
         self.shift = nn.Parameter(torch.tensor(shift, dtype=torch.float64))
+        self.scale = nn.Parameter(torch.tensor(scale, dtype=torch.float64))
 
     def forward(self, x: Tensor, level: Tensor, condition: Condition | None) -> Tensor:
-        """Return x + shift."""
-        return x + self.shift
+        """Return scale·x + shift."""
+        return self.scale * x + self.shift
 
 
 def _family(network: nn.Module) -> Diffusion:
@@ -56,62 +57,76 @@ def _family(network: nn.Module) -> Diffusion:
     return Diffusion(network, denoiser, DenoisingLoss(InData()), Uniform(), Conditioning(0.0))
 
 
-def _game(shift: float, critic: nn.Module) -> Distillation:
-    student, teacher = _family(Shift(shift)), _family(Gaussian(0.0, 1.0))
-    return Distillation(student, _family(critic), teacher, DenoisingLoss(InData()))
+def _game(student: Affine, critic: nn.Module) -> Distillation:
+    teacher = _family(Gaussian(0.0, 1.0))
+    return Distillation(_family(student), _family(critic), teacher, DenoisingLoss(InData()))
+
+
+def _draws(game: Distillation) -> dict[str, Tensor]:
+    drawn = game.draw(ROWS, (1,), torch.Generator().manual_seed(0))
+    return {name: value.double() if value.is_floating_point() else value for name, value in drawn.items()}
+
+
+def _loss(game: Distillation) -> Tensor:
+    """Return the student's losses: (ROWS,)."""
+    batch = Batch(torch.zeros(ROWS, 1, dtype=torch.float64), None)
+    return game.student_loss(batch, _draws(game))
 
 
 def _gradient(game: Distillation) -> tuple[float, float]:
-    """Return the gradient of the student's loss by its shift, and its standard error."""
-    generator = torch.Generator().manual_seed(0)
-    draws = {
-        name: value.double() if value.is_floating_point() else value
-        for name, value in game.draw(ROWS, (1,), generator).items()
-    }
-    batch = Batch(torch.zeros(ROWS, 1, dtype=torch.float64), None)
-    game.student_loss(batch, draws).mean().backward()
-    gradient = game.student.module.shift.grad
-    x = game.generate(None, draws).detach()
-    spread = game._gap(x, None, draws).std() / ROWS**0.5
-    return float(gradient), float(spread)
+    """Return the gradient of the student's loss by its shift and its scale."""
+    _loss(game).mean().backward()
+    student = game.student.module
+    return float(student.shift.grad), float(student.scale.grad)
 
 
 def test_the_student_stands_still_where_the_critic_is_the_teacher() -> None:
-    gradient, _ = _gradient(_game(0.7, Gaussian(0.0, 1.0)))
-    assert gradient == 0
+    game = _game(Affine(0.7, 0.5), Gaussian(0.0, 1.0))
+    assert _gradient(game) == (0, 0)
+    assert not _loss(game).any()
 
 
-@pytest.mark.parametrize("shift", [-0.8, 0.5])
-def test_the_gradient_is_that_of_the_divergence(shift: float) -> None:
-    """For N(shift, 1) against N(0, 1) the critic less the teacher is shift·(1 − alpha²) at every level."""
-    game = _game(shift, Gaussian(shift, 1.0))
-    found, error = _gradient(game)
-    draws = game.draw(ROWS, (1,), torch.Generator().manual_seed(0))
-    x = game.generate(None, {name: v.double() for name, v in draws.items()}).detach()
-    level = SCHEDULE.level(draws["denoiser.t"])
-    x_t = level.alpha[:, None] * x + level.sigma[:, None] * draws["denoiser.eps"].double()
-    real = level.alpha[:, None] * x_t
+@pytest.mark.parametrize(("shift", "scale"), [(-0.8, 1.0), (0.5, 1.0), (0.0, 0.6), (0.3, 1.5)])
+def test_the_gradient_is_that_of_the_identity(shift: float, scale: float) -> None:
+    """Against N(0, 1), whose estimate is alpha·x_t; that of N(shift, scale²) is c·x_t + d.
+
+    With v = 1, the derivative of x by the shift, or v = z, that by the scale, and c = alpha·scale²/V,
+
+        dL = v·((alpha − c)·alpha·(D_critic − x) + (D_teacher − D_critic)·(alpha·c − 1)) / distance
+    """
+    game = _game(Affine(shift, scale), Gaussian(shift, scale))
+    by_shift, by_scale = _gradient(game)
+    draws = _draws(game)
+    z, level = draws["z0"], SCHEDULE.level(draws["denoiser.t"])
+    alpha, sigma = level.alpha[:, None], level.sigma[:, None]
+    x = scale * z + shift
+    x_t = alpha * x + sigma * draws["denoiser.eps"]
+    slope = alpha * scale**2 / (alpha**2 * scale**2 + sigma**2)
+    real, own = alpha * x_t, slope * x_t + shift * (1 - slope * alpha)
     distance = (x - real).abs().clamp(min=LEAST_DISTANCE)
-    expected = float((shift * (1 - level.alpha.square())[:, None] / distance).mean())
-    assert found == pytest.approx(expected, rel=1e-6)
+    by_x = ((alpha - slope) * alpha * (own - x) + (real - own) * (alpha * slope - 1)) / distance
+    assert by_shift == pytest.approx(float(by_x.mean()), rel=1e-6)
+    assert by_scale == pytest.approx(float((by_x * z).mean()), rel=1e-6)
+    # What is returned is how far apart both estimates are, which is 0 nowhere else than where they agree.
+    apart = ((real - own).square() / distance).mean(1)
+    torch.testing.assert_close(_loss(game).detach(), apart)
     # Towards the teacher, and by more than chance.
-    assert found * shift > 0
-    assert abs(found) > 5 * error
+    for found, away, each in ((by_shift, shift, by_x), (by_scale, scale - 1, by_x * z)):
+        assert not away or found * away > 5 * abs(away) * float(each.std()) / ROWS**0.5
 
 
 def test_the_student_finds_the_teacher_with_the_exact_critic() -> None:
-    shift = 0.8
-    for step in range(60):
-        gradient, _ = _gradient(_game(shift, Gaussian(shift, 1.0)))
-        shift -= 0.3 * gradient
-        if step == 0:
-            assert abs(shift) < 0.8
-    # The gradient is proportional to the shift, apart from its weights, which are positive.
+    shift, scale = 0.8, 0.5
+    for _ in range(200):
+        by_shift, by_scale = _gradient(_game(Affine(shift, scale), Gaussian(shift, scale)))
+        shift, scale = shift - 0.3 * by_shift, scale - 0.3 * by_scale
+    # Gradients vanish with the difference of both estimates, draw by draw, so no noise is left at the end.
     assert abs(shift) < 0.01
+    assert abs(scale - 1) < 0.01
 
 
 def test_the_critic_learns_the_student_s_mean() -> None:
-    game = _game(0.5, Gaussian(-0.3, 1.0))
+    game = _game(Affine(0.5), Gaussian(-0.3, 1.0))
     optimiser = torch.optim.SGD(game.critic.module.parameters(), lr=0.5)
     for step in range(200):
         draws = game.draw(512, (1,), torch.Generator().manual_seed(step))
@@ -121,19 +136,19 @@ def test_the_critic_learns_the_student_s_mean() -> None:
         game.critic_loss(batch, draws).mean().backward()
         optimiser.step()
     # Its standard error over the last dozens of steps of 512 is about 0.02.
-    assert float(game.critic.module.mean) == pytest.approx(0.5, abs=0.1)
+    assert game.critic.module.mean.item() == pytest.approx(0.5, abs=0.1)
     assert game.student.module.shift.grad is None
 
 
 def test_the_critic_is_ahead_of_the_student_and_follows_to_the_end() -> None:
-    student, critic = _game(0.5, Gaussian(0.0, 1.0)).players()
+    student, critic = _game(Affine(0.5), Gaussian(0.0, 1.0)).players()
     assert critic.pace * critic.floor > 0
     assert critic.pace > student.pace
     assert student.floor == 0
 
 
 def test_players_that_are_not_named_keep_their_networks() -> None:
-    game, other = _game(0.5, Gaussian(0.0, 1.0)), Gaussian(3.0, 1.0)
+    game, other = _game(Affine(0.5), Gaussian(0.0, 1.0)), Gaussian(3.0, 1.0)
 
     def networks(of: Distillation) -> list[object]:
         return [one.denoiser.network for one in (of.student, of.critic, of.teacher)]
@@ -145,7 +160,7 @@ def test_players_that_are_not_named_keep_their_networks() -> None:
 
 
 def test_a_later_step_is_asked_on_the_student_s_own_noised_sample() -> None:
-    game = replace(_game(0.5, Gaussian(0.0, 1.0)), at=(1.0, 0.4))
+    game = replace(_game(Affine(0.5), Gaussian(0.0, 1.0)), at=(1.0, 0.4))
     draws = {n: v.double() for n, v in game.draw(4, (1,), torch.Generator().manual_seed(0)).items()}
     draws["stage"] = torch.tensor([0, 1, 0, 1])
     x = game.generate(None, draws)
@@ -197,7 +212,7 @@ def test_a_guided_teacher_is_guided() -> None:
             shown = torch.where(condition.dropped["label"], 0.0, condition.values["label"].double())
             return super().forward(x, level, condition) + shown[:, None]
 
-    game = replace(_game(0.0, Gaussian(0.0, 1.0)), teacher=_family(Labelled(0.0, 1.0)), guidance=3.0)
+    game = replace(_game(Affine(0.0), Gaussian(0.0, 1.0)), teacher=_family(Labelled(0.0, 1.0)), guidance=3.0)
     condition = Condition.of(label=torch.tensor([1, 2]))
     x, t = torch.zeros(2, 1, dtype=torch.float64), torch.tensor([0.5, 0.5], dtype=torch.float64)
     plain = replace(game, guidance=1.0)._real(x, t, condition)

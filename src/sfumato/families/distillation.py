@@ -1,15 +1,22 @@
-"""Distribution matching: a diffusion model turned into a generator of one or a few steps.
+"""Score identity distillation: a diffusion model turned into a generator of one or a few steps.
 
 The student G is the teacher's own network, asked at pure noise. Its samples x = G(z) should be spread as the
-teacher's data are; the Kullback–Leibler divergence between both, noised to any level, falls along
+teacher's data are. How far apart both are, noised to any level, is the Fisher divergence
 
-    g = E over z, t, eps of  (D_critic(x_t, t) − D_teacher(x_t, t)) / ‖x − D_teacher(x_t, t)‖₁
+    F = E over z, t, eps of  ‖D_teacher(x_t, t) − D*(x_t, t)‖²,   x_t = alpha·x + sigma·eps,
 
-(Yin et al. 2024, "One-step diffusion with distribution matching distillation", equations 7 and 8, with the
-scores written as estimates D of x0; ‖·‖₁ is the mean over a picture). The critic is a third copy that is
-trained by the denoising loss on the student's samples, at twice its pace, so that it keeps knowing them (Yin
-et al. 2024b). The student's loss ½·‖x − stop(x − g)‖² has g as its gradient and ½‖g‖² as its value, which
-says how far apart both distributions still look.
+with scores written as estimates D of x0, and D* the right one for the student's samples. D* is known by a
+critic alone, a third copy that is trained by the denoising loss on the student's samples, at twice its pace,
+so that it keeps knowing them. To lower F with the critic in its place would leave out how D* follows the
+student; but as E[x | x_t] = D*(x_t, t), the same expectation has a form that trusts the critic with less:
+
+    L = E of  (D_teacher − D_critic)ᵀ·(D_critic − x) / ‖x − D_teacher‖₁,
+
+with gradients through all of it to x (Zhou et al. 2024, "Score identity distillation", algorithm 1 with its
+alpha = 1; ‖·‖₁ is the mean over a picture, and a mere weight). Without those through both networks its
+gradient would be D_critic − D_teacher, distribution matching's (Yin et al. 2024), whose steps take less time
+and get less far in it (docs/speed.md). The expectation of L itself is 0 where the critic is right, so what
+the loss returns has L's gradient and the value of F, with the critic's estimate and the same weight.
 
 What is told of each example is as vague as in the teacher's training, so that a person may speak of one
 attribute of many to the student too; but no condition is ever hidden, as guidance is part of the teacher.
@@ -98,11 +105,15 @@ class Distillation:
         }
 
     def student_loss(self, batch: Batch, draws: Draws) -> Tensor:
-        """Return ½ of the mean square of each sample's gradient: (B,)."""
-        told = self._told(PLAYER, batch.condition, draws)
+        """Return how far each sample's estimates are apart, F, with the gradient of L: (B,)."""
+        told, t = self._told(PLAYER, batch.condition, draws), draws[f"{PLAYER}.t"]
         x = self.generate(told, draws)
-        gap = self._gap(x.detach(), told, draws)
-        return 0.5 * (x - (x - gap).detach()).square().flatten(1).mean(1)
+        x_t = corrupt(self.teacher.denoiser.schedule, x, draws[f"{PLAYER}.eps"], t)
+        real, own = self._real(x_t, t, told), self.critic.denoiser.estimate(x_t, t, told).x0
+        distance = (x - real).detach().abs().flatten(1).mean(1).clamp(min=LEAST_DISTANCE)
+        loss = ((real - own) * (own - x)).flatten(1).mean(1) / distance
+        apart = (real - own).detach().square().flatten(1).mean(1) / distance
+        return apart + loss - loss.detach()
 
     def critic_loss(self, batch: Batch, draws: Draws) -> Tensor:
         """Return the denoising loss of each of the student's samples: (B,)."""
@@ -132,15 +143,6 @@ class Distillation:
                 expand(later, x_t) > 0, corrupt(denoiser.schedule, x0, draws[f"z{stage}"], t), x_t
             )
         return denoiser.estimate(x_t, t, condition).x0
-
-    @torch.no_grad()
-    def _gap(self, x: Tensor, condition: Condition | None, draws: Draws) -> Tensor:
-        """Return g: (B, ...)."""
-        t = draws[f"{PLAYER}.t"]
-        x_t = corrupt(self.teacher.denoiser.schedule, x, draws[f"{PLAYER}.eps"], t)
-        real = self._real(x_t, t, condition)
-        distance = (x - real).abs().flatten(1).mean(1).clamp(min=LEAST_DISTANCE)
-        return (self.critic.denoiser.estimate(x_t, t, condition).x0 - real) / expand(distance, x)
 
     def _real(self, x_t: Tensor, t: Tensor, condition: Condition | None) -> Tensor:
         """Return the teacher's guided estimate of x0: (B, ...)."""

@@ -15,7 +15,7 @@ def distill(
     budget: Annotated[str, typer.Option(help="How long to train: 60s, 5m or 2000steps.")] = "5m",
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of order and noise.")] = 0,
 ) -> None:
-    """Distil RUN into a run that samples many times faster, by distribution matching.
+    """Distil RUN into a run that samples many times faster, by score identity distillation.
 
     The result is a run folder like any other. Ctrl-C saves; 'sfumato train --resume --out OUT' goes on.
 
