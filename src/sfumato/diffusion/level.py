@@ -37,11 +37,12 @@ class Level:
         return 2 * (self.alpha.log() - self.sigma.log())
 
 
-def as_time(t: Tensor | float) -> Tensor:
-    """Return `t` as float64 (float32 on a device that has no float64)."""
+def as_time(t: Tensor | float, device: torch.device | None = None) -> Tensor:
+    """Return `t` as float64 (float32 on a device that has none), on `device`, by default where it is."""
     # A number becomes float64 at once: by way of float32 it would be another time.
     time = t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float64)
-    return time if time.device.type == "mps" else time.to(torch.float64)
+    device = device or time.device
+    return time.to(device, torch.float32 if device.type == "mps" else torch.float64)
 
 
 def expand(value: Tensor, x: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ from torch import Tensor
 from sfumato.condition import Condition
 from sfumato.diffusion.guidance import OFF
 from sfumato.diffusion.guidance.classifier_free import extrapolate
-from sfumato.diffusion.level import expand
+from sfumato.diffusion.level import as_time, expand
 from sfumato.diffusion.objective import Objective
 from sfumato.diffusion.process import corrupt
 from sfumato.families.agreements import Batch, Draws, Player
@@ -133,7 +133,7 @@ class Distillation:
         """Return what the student makes of the noise at each row's own step: (B, ...)."""
         denoiser = self.student.denoiser
         x_t = draws["z0"] * denoiser.schedule.prior_std
-        t = torch.full((len(x_t),), self.at[0], dtype=torch.float64, device=x_t.device)
+        t = as_time(self.at[0], x_t.device).repeat(len(x_t))
         for stage, time in enumerate(self.at[1:], start=1):
             with torch.no_grad():
                 x0 = denoiser.estimate(x_t, t, condition).x0

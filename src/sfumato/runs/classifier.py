@@ -128,7 +128,7 @@ class ClassifierTraining:
             eps = torch.randn(batch.examples.shape, generator=generator(0, "accuracy", number))
             x_t = corrupt(family.schedule, batch.examples, eps.to(self.device), t)
             right = family.logits(x_t, t).argmax(1) == batch.condition.values["label"]
-            found[ratio] = float(right.double().mean())
+            found[ratio] = float(right.cpu().double().mean())
         return found
 
     def save(self, accuracy: dict[float, float]) -> Path:

@@ -120,7 +120,7 @@ class HeldOutLoss:
         player, found = self._with(networks).players()[0], []
         for batch, draws in self._batches():
             with autocast(self._device, self._precision):
-                found.append((player.judged or player.loss)(batch, draws).double())
+                found.append((player.judged or player.loss)(batch, draws).cpu().double())
         return torch.cat(found)
 
     @torch.no_grad()

@@ -53,7 +53,7 @@ class AdaptiveODE:
     def _flow(self, ask: Question, x: Tensor, start: float, end: float) -> Tensor:
         from torchdiffeq import odeint
 
-        times = as_time(torch.tensor([start, end], dtype=torch.float64)).to(x.device)
+        times = as_time(torch.tensor([start, end], dtype=torch.float64), x.device)
 
         def velocity(time: Tensor, y: Tensor) -> Tensor:
             # The solver's guess of a first step may look beyond the end, where nothing may be asked.

@@ -38,7 +38,7 @@ def coverage(samples: Tensor, examples: Tensor, neighbours: int = NEIGHBOURS) ->
     # Each example is the first of its own neighbours.
     reach = among.kthvalue(min(neighbours + 1, len(examples)), dim=1).values
     nearest = distances(examples, samples).amin(1)
-    return float((nearest <= reach).double().mean())
+    return float((nearest <= reach).cpu().double().mean())
 
 
 def distances(x: Tensor, y: Tensor) -> Tensor:

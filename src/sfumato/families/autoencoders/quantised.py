@@ -112,7 +112,7 @@ class QuantisedAutoencoder(ABC):
         return {
             "reconstruction (nats)": -float(self.likelihood.log_prob(output, batch.examples).mean()),
             "codebook perplexity (codes)": perplexity(counts),
-            "codes used (share)": float((counts > 0).double().mean()),
+            "codes used (share)": float((counts > 0).cpu().double().mean()),
         }
 
     def tokens(self, x: Tensor) -> Tensor:
