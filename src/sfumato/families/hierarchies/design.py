@@ -35,7 +35,7 @@ class HierarchyDesign(ABC):
             raise ConfigError("this data has no labels to tell the networks: set conditional to false")
         classes = facts.classes if self.conditional else 0
         network = self.network(facts, observed.outputs, classes)
-        return Hierarchy(network, observed, self.warmup, classes)
+        return Hierarchy(network, observed, self.warmup, classes, facts.drop)
 
     @abstractmethod
     def network(self, facts: DataFacts, outputs: int, classes: int) -> nn.Module:

@@ -24,7 +24,6 @@ from sfumato.diffusion.later import later
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import Batch, Draws, Moment, Player
 from sfumato.families.variational.likelihoods import Likelihood
-from sfumato.families.variational.vae import LABEL_DROP
 from sfumato.nets.levels import Level
 from sfumato.randomness import Noise
 
@@ -37,13 +36,14 @@ class Hierarchy:
 
     module: a network of levels, see `nets.levels.Levels`; likelihood: of the data given what it puts out;
     warmup: the share of training in which the divergences' weight rises from 0 to 1; classes: how many labels
-    the network is told, 0 for none.
+    the network is told, 0 for none; drop: the share of labels that is hidden.
     """
 
     module: Any
     likelihood: Likelihood
     warmup: float = 0.0
     classes: int = 0
+    drop: float = 0.0
 
     def players(self) -> tuple[Player, ...]:
         """Return the one player."""
@@ -59,7 +59,7 @@ class Hierarchy:
             f"eps{place}": torch.randn(rows, *size, generator=generator)
             for place, size in enumerate(self.module.sizes)
         }
-        return {**noises, "dropped": torch.rand(rows, generator=generator) < LABEL_DROP}
+        return {**noises, "dropped": torch.rand(rows, generator=generator) < self.drop}
 
     def loss(self, batch: Batch, draws: Draws) -> Tensor:
         """Return the bound on −log p(x) in nats: (B,), its divergences weighed by the warm-up."""

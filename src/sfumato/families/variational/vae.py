@@ -31,8 +31,6 @@ from sfumato.nets.gaussian_codec import GaussianCodec, picture_codec, posterior_
 from sfumato.randomness import Noise
 
 PLAYER = "autoencoder"
-LABEL_DROP = 0.1
-"""The share of labels hidden in training, so that the model can also be asked without one."""
 UNUSED = 0.01
 """Nats below which a unit counts as unused (Burda et al. 2016, section 5.2, use its variance likewise)."""
 
@@ -80,7 +78,7 @@ class VAE:
         module = codec(facts.shape, self.latent, observed.outputs, self.width, self.blocks, classes)
         bound: LowerBound = Evidence(self.free_bits) if self.samples == 1 else Importance()
         return VariationalAutoencoder(
-            module, observed, bound, self.latent, self.samples, self.beta, self.warmup, classes
+            module, observed, bound, self.latent, self.samples, self.beta, self.warmup, classes, facts.drop
         )
 
 
@@ -88,7 +86,7 @@ class VAE:
 class VariationalAutoencoder:
     """A codec of Gaussian codes and what it is trained for; see `VAE` for the numbers.
 
-    classes: how many labels the networks are told, 0 for none.
+    classes: how many labels the networks are told, 0 for none; drop: the share of labels that is hidden.
     """
 
     module: GaussianCodec
@@ -99,6 +97,7 @@ class VariationalAutoencoder:
     beta: float = 1.0
     warmup: float = 0.0
     classes: int = 0
+    drop: float = 0.0
 
     def players(self) -> tuple[Player, ...]:
         """Return the one player, encoder and decoder together."""
@@ -108,7 +107,7 @@ class VariationalAutoencoder:
         """Draw the codes' noise, (B, K, latent), and whose label is hidden."""
         return {
             "eps": torch.randn(rows, self.samples, self.latent, generator=generator),
-            "dropped": torch.rand(rows, generator=generator) < LABEL_DROP,
+            "dropped": torch.rand(rows, generator=generator) < self.drop,
         }
 
     def with_modules(self, modules: Mapping[str, Callable[..., Tensor]]) -> "VariationalAutoencoder":
@@ -141,7 +140,7 @@ class VariationalAutoencoder:
         return {
             "reconstruction (nats)": -float(log_p.mean()),
             "KL (nats)": float(each.sum()),
-            "unused units (share)": float((each < UNUSED).double().mean()),
+            "unused units (share)": float((each < UNUSED).cpu().double().mean()),
         }
 
     def divergence_of_units(self, x: Tensor, condition: Condition | None = None) -> Tensor:
