@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
-from helpers import exhaust, tiny_training
+from helpers import call, exhaust, tiny_training
 from sfumato.runs.run import CHECKPOINT, Run
-from sfumato.train.checkpoint import load
+from sfumato.train import checkpoint
+from sfumato.train.checkpoint import Checkpoint, load, save
 
 
 def _tensors(folder: Path) -> dict[str, torch.Tensor]:
@@ -96,6 +98,32 @@ def _train_and_kill(folder: Path, seconds: float) -> list[int]:
 
 
 @pytest.mark.slow
+def test_a_budget_that_is_refused_is_not_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    training = tiny_training(tmp_path / "run", 4)
+    training.begin()
+    exhaust(training, stop_after=2)
+    assert call("train", "--resume", "--out", tmp_path / "run", "--budget", "1steps") == 2
+    assert "has used its budget" in " ".join(capsys.readouterr().err.split())
+    assert call("train", "--resume", "--out", tmp_path / "run") == 0
+    assert Run.open(tmp_path / "run").done.steps == 4
+
+
+def test_a_full_disk_is_an_error_of_the_disk_and_the_old_checkpoint_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, path = Checkpoint({"x": torch.ones(2)}, {"done": 1}), tmp_path / CHECKPOINT
+    save(path, old)
+
+    def full(*given: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        save(path, Checkpoint({"x": torch.zeros(2)}, {"done": 2}))
+    assert [kept.name for kept in tmp_path.iterdir()] == [CHECKPOINT]
+    assert load(path).state == old.state
+
+
 def test_twenty_kills_lose_at_most_one_interval(tmp_path: Path) -> None:
     """With a checkpoint at every step, a kill at any moment costs at most the step it interrupts."""
     folder, chance = tmp_path / "run", random.Random(0)

@@ -37,7 +37,7 @@ from sfumato.train.budget import Budget
 from sfumato.train.checkpoint import Checkpoint, load, save
 from sfumato.train.compiling import can_compile
 from sfumato.train.device import best_device
-from sfumato.train.events import Ended, Event, Saved, Stepped
+from sfumato.train.events import Ended, Event, Notice, Saved, Stepped
 from sfumato.train.held_out import FIRST, HeldOutLoss, looks_in
 from sfumato.train.history import History
 from sfumato.train.loop import Fit, FitSettings
@@ -80,6 +80,7 @@ class Training:
         self._trainee = self.model.trainee(folder)
         self.scaling = open_scaling(config, folder, device)
         self.conditions = Conditions.open(config, folder, device)
+        self._news: deque[Event] = deque()
         self.fit = Fit(
             self._trainee,
             len(dataset.train),
@@ -89,7 +90,6 @@ class Training:
             self.accelerator,
         )
         self.averages = Averages(self.fit.players)
-        self._news: deque[Event] = deque()
         self._held_out = HeldOutLoss(
             self._trainee,
             self.averages,
@@ -114,6 +114,9 @@ class Training:
     def _settings(self) -> FitSettings:
         training, device = self.config.training, self.accelerator.device
         long_enough = self.budget.of == "seconds" and self.budget.amount >= WORTH_COMPILING
+        able = can_compile(device)
+        if training.compile == "on" and not able:
+            self._news.append(Notice("training goes on without compilation: no C++ compiler is installed"))
         wanted = {"on": True, "off": False, "auto": long_enough}[training.compile]
         return FitSettings(
             batch=training.batch,
@@ -123,7 +126,7 @@ class Training:
             clip=training.clip,
             seed=self.config.seed,
             precision=self.config.precision,
-            compile=wanted and can_compile(device),
+            compile=wanted and able,
             flat=training.flat,
         )
 
@@ -151,7 +154,6 @@ class Training:
         """Take up where the folder's checkpoint left off."""
         if self.accelerator.is_main_process:
             sweep(self.folder)
-            self._keep_budget()
         checkpoint = load(self.folder / CHECKPOINT)
         self.fit.load_tensors(checkpoint.tensors, done_of(checkpoint))
         self.averages.load_tensors(checkpoint.tensors)
@@ -189,6 +191,8 @@ class Training:
         writes = self.accelerator.is_main_process
         history = History(self.folder / LOG) if writes else None
         if history:
+            # Only now: a budget that was refused must not be what the next one to resume goes by.
+            self._keep_budget()
             history.resume(self.fit.done)
         for event in self.fit.run(self.budget, stop):
             self.averages(event)

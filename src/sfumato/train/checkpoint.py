@@ -3,6 +3,7 @@
 It is a `safetensors` file, so loading it runs no code, and its header holds the counters as JSON.
 """
 
+import errno
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,10 +30,16 @@ class Checkpoint:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write `checkpoint` to `path`, replacing an older one only when the new one is on the disk."""
+    """Write `checkpoint` to `path`, replacing an older one only when the new one is on the disk.
+
+    Raises OSError where it cannot be written.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     with whole_file(path) as temporary:
-        save_file(tensors, temporary, {"format": FORMAT, "state": json.dumps(checkpoint.state)})
+        try:
+            save_file(tensors, temporary, {"format": FORMAT, "state": json.dumps(checkpoint.state)})
+        except SafetensorError as error:  # a full disk, for one, which is an OSError elsewhere
+            raise OSError(errno.EIO, str(error), str(path)) from error
 
 
 def load(path: Path) -> Checkpoint:
