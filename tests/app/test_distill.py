@@ -138,6 +138,13 @@ def test_what_cannot_be_distilled_is_refused(teacher: Run, tmp_path: Path, capsy
     assert call("sample", tmp_path / "once", "-n", "4", "--steps", "4", "--out", tmp_path / "s.png") == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "distilled to 1 step" in said
+    for other in (("--sampler", "unipc"), ("--grid", "uniform"), ("--guidance", "2")):
+        assert call("sample", tmp_path / "once", "-n", "4", *other, "--out", tmp_path / "s.png") == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert f"without {other[0]}" in said
+        assert "its teacher" in said
+    own = ("--sampler", "renoise", "--grid", "fitted", "--guidance", "1", "--steps", "1")
+    assert call("sample", tmp_path / "once", "-n", "4", *own, "--out", tmp_path / "s.png") == 0
     assert call("likelihood", tmp_path / "once", "-n", "2") == 2
     assert "has no likelihood" in " ".join(capsys.readouterr().err.split())
 
@@ -161,3 +168,11 @@ def test_a_student_that_is_not_told_what_it_always_was_says_so(
         assert call("sample", folder, "-n", "2", *words, "--out", tmp_path / "s.png") == 0
         heard = " ".join(capsys.readouterr().err.split())
         assert ("never trained without its conditions, and no text is asked for" in heard) == said
+
+
+def test_from_within_its_folder_the_twin_lies_beside_it(
+    teacher: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(teacher.folder)
+    assert call("distill", ".", "--budget", "1steps") == 0
+    assert (teacher.folder.parent / "teacher-1-step" / CHECKPOINT).is_file()

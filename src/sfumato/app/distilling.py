@@ -15,10 +15,16 @@ def distill_run(teacher: Path, out: Path | None, budget: str, steps: int, seed: 
     """Distil the run in `teacher` into the folder `out`, by default beside it."""
     one_process("distill")
     limit, opened = Budget.parse(budget), Run.open(teacher)
-    folder = out or teacher.with_name(f"{teacher.name}-{steps}-step")
+    folder = out or _twin(teacher, steps)
     refuse_at_once(folder)
     config = distilled_config(opened, steps, seed)  # refuses what cannot be before the data is read
     dataset = read_data(config.data.source, config.data.reading)
     taught = opened.diffusion.config.sampling.steps
     console.print(f"[bold]{teacher}[/] samples in {taught} steps; its twin in {folder} will in {steps}.")
     carry_out(begin_distillation(opened, folder, limit, steps, seed, (), dataset))
+
+
+def _twin(teacher: Path, steps: int) -> Path:
+    """Return the folder beside the teacher's that says of whom the run is; "." and ".." have no name."""
+    named = teacher if teacher.name not in ("", "..") else teacher.resolve()
+    return named.with_name(f"{named.name}-{steps}-step")

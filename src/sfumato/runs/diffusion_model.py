@@ -23,6 +23,8 @@ from sfumato.train.device import for_inference
 
 LITTLE = 0.1
 """The share of signal at t = 1 up to which pure noise is close enough to start from."""
+WAYS = ("sampler", "grid", "steps", "guidance")
+"""What a distilled network has learned to be asked by."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +57,15 @@ class DiffusionModel:
 
     def sampling(self, wish: SamplingWish) -> SamplingOptions:
         """Return the walk that was asked for, the run's own where nothing was."""
-        given, steps = dict(wish.options or {}), self.config.sampling.steps
+        given = dict(wish.options or {})
         foreign = [name.replace("_", "-") for name in given if name not in SamplingConfig.model_fields]
         if foreign:
             raise ConfigError(
                 f"{wish.folder} is {self.called}, which chooses no tokens: leave out {', '.join(foreign)}."
             )
-        if self.config.distilled is not None and given.get("steps", steps) != steps:
-            raise ConfigError(
-                f"{wish.folder} is distilled to {steps} step{'s' * (steps > 1)}: sample it without --steps, "
-                f"or distil another by 'sfumato distill {self.config.distilled.teacher} --steps N'."
-            )
+        if self.config.distilled is not None:
+            self._refuse_other_ways(wish.folder, given)
+            given = {name: value for name, value in given.items() if name not in WAYS}
         tree = self.config.model_dump(mode="json")
         settings = with_fitted_grid(wish.folder, {**tree["sampling"], **given}, wish.trained)
         config = parse_config({**tree, "sampling": settings})
@@ -75,6 +75,19 @@ class DiffusionModel:
         )
         self.family.guided(options)  # refuses a guide that does not fit, before anything is sampled
         return options
+
+    def _refuse_other_ways(self, folder: Path, given: Mapping[str, Any]) -> None:
+        """Refuse to ask a distilled network in another way than it learned to be asked."""
+        own = self.config.model_dump(mode="json")["sampling"]
+        other = [name for name in WAYS if name in given and _named(given[name]) != _named(own[name])]
+        if other:
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in other)
+            assert self.config.distilled is not None
+            raise ConfigError(
+                f"{folder} is distilled to {own['steps']} step{'s' * (own['steps'] > 1)} and knows no other "
+                f"way: sample it without {options}, or sample {self.config.distilled.teacher}, its teacher "
+                f"('sfumato distill {self.config.distilled.teacher} --steps N' makes one of other steps)."
+            )
 
     def frames(
         self, shape: tuple[int, ...], noise: Noise, condition: Condition | None, options: SamplingOptions
@@ -112,3 +125,8 @@ class DiffusionModel:
             f"{left:.0%} of the noisiest state is still signal, but sampling starts from none: more steps or "
             "more noise in the schedule would leave less"
         ]
+
+
+def _named(value: Any) -> Any:
+    """Return the name of a piece that is given with its settings, anything else as it is."""
+    return value["name"] if isinstance(value, Mapping) and "name" in value else value
