@@ -10,7 +10,7 @@ from sfumato.app.codes import Codes, fingerprint
 from sfumato.app.console import bar, output
 from sfumato.app.outputs import open_writer
 from sfumato.app.scoring import one_process
-from sfumato.app.training import read_data, read_for
+from sfumato.app.training import read_for
 from sfumato.condition import Condition
 from sfumato.data import Dataset
 from sfumato.errors import ConfigError
@@ -28,7 +28,7 @@ def encode_to(run: Run, source: str | None, path: Path) -> None:
     require_codes(run)
     if path.suffix.lower() != ".npz":
         raise ConfigError(f"codes are kept in an .npz file: end '{path}' in .npz.")
-    dataset = as_run_reads(run, source)
+    dataset = read_for(run, source)
     values = np.concatenate(list(_encoded(run, dataset)))
     labels = [split.labels for split in (dataset.train, dataset.held_out)]
     held_out = np.arange(len(values)) >= len(dataset.train)
@@ -48,6 +48,11 @@ def decode_to(run: Run, source: Path, path: Path) -> None:
     if path.suffix.lower() == ".gif":
         raise ConfigError("decoding is one step and no film: choose .png, .npz or a folder.")
     labels = torch.from_numpy(codes.labels) if codes.labels is not None else None
+    if labels is not None and run.classes and int(labels.max()) >= len(run.classes):
+        raise ConfigError(
+            f"'{source}' has labels up to {int(labels.max())}, and {run.folder} knows {len(run.classes)} "
+            f"classes, numbered from 0: decode it by the run that it was encoded by."
+        )
     # Writers of samples ask how many there are and of which class, and nothing of how they came about.
     told = None if labels is None else Condition.of(label=labels)
     writer = open_writer(path, Request(len(codes.values), 0, told, None), run.config.data.shape)
@@ -76,21 +81,6 @@ def require_way_back(run: Run) -> None:
         raise ConfigError(
             f"{run.folder} is {run.model.called}, which has codes but no way back: use an autoencoder's run."
         )
-
-
-def as_run_reads(run: Run, source: str | None) -> Dataset:
-    """Read `source`, by default the run's own data, as examples of the run's shape.
-
-    Pictures are cropped and shrunk as the run's own were. Raises ConfigError for examples that do not fit.
-    """
-    data = run.config.data
-    form = {"channels": data.shape[0], "size": data.shape[1]} if len(data.shape) == 3 else {}
-    dataset = read_for(run, None) if source is None else read_data(source, {**data.reading, **form})
-    if dataset.shape != data.shape:
-        raise ConfigError(
-            f"{run.folder} is about examples of shape {data.shape}, and {dataset.source} has {dataset.shape}."
-        )
-    return dataset
 
 
 def _encoded(run: Run, dataset: Dataset) -> Iterator[np.ndarray]:

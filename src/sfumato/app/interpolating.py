@@ -12,9 +12,10 @@ from PIL import Image
 
 from sfumato.api import PIXELS, WAYS, interpolate
 from sfumato.app.console import output
-from sfumato.app.encoding import as_run_reads, require_way_back
+from sfumato.app.encoding import require_way_back
 from sfumato.app.pictures import can_draw, film, grid, picture, save_film, save_image
 from sfumato.app.scoring import one_process
+from sfumato.app.training import read_for
 from sfumato.data import Dataset
 from sfumato.data.pictures import Form, colour, read_picture
 from sfumato.errors import ConfigError
@@ -60,7 +61,7 @@ def _example(run: Run, end: str) -> np.ndarray:
     data = run.config.data
     if Path(end).is_file() and len(data.shape) == 3:
         return read_picture(Path(end), Form(data.shape[1], data.shape[0], colour(data.background)))
-    dataset = as_run_reads(run, None)
+    dataset = read_for(run, None)
     count = len(dataset.train) + len(dataset.held_out)
     if not end.isdecimal() or int(end) >= count:
         raise ConfigError(

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from sfumato.app.console import facts_table, output
-from sfumato.app.encoding import as_run_reads, require_way_back
+from sfumato.app.encoding import require_way_back
 from sfumato.app.panels import rows_of, said_of_rows
 from sfumato.app.pictures import can_draw, pairs, picture, save_image
 from sfumato.app.scoring import one_process
+from sfumato.app.training import read_for
 from sfumato.errors import ConfigError
 from sfumato.families.autoencoders.autoencoder import LEAST_MSE
 from sfumato.randomness import generator
@@ -34,7 +35,7 @@ def reconstruct_to(run: Run, source: str | None, n: int, shown: int, path: Path)
     require_way_back(run)
     if not can_draw(run.shape):
         raise ConfigError(f"examples of shape {run.shape} cannot be drawn: use run.decode(run.encode(x)).")
-    dataset = as_run_reads(run, source)
+    dataset = read_for(run, source)
     split = dataset.unseen
     chosen = torch.randperm(len(split), generator=generator(0, "reconstruct"))[:n]
     examples, labels = split.batch(chosen)

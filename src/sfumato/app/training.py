@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from rich.markup import escape
@@ -61,9 +62,18 @@ def read_data(source: str, reading: Mapping[str, Any]) -> Dataset:
 
 
 def read_for(run: Run | Cascade, source: str | None) -> Dataset:
-    """Read data as a run's own was read, by default that itself; say so where it is not what it was."""
+    """Read `source`, by default the run's own data, as examples of the run's shape.
+
+    Pictures are cropped and shrunk as the run's own were. A note says where its own data has changed since.
+    Raises ConfigError for examples that do not fit.
+    """
     data = run.config.data
-    dataset = read_data(source or data.source, data.reading)
+    form = {"channels": data.shape[0], "size": data.shape[1]} if source and len(data.shape) == 3 else {}
+    dataset = read_data(source or data.source, {**data.reading, **form})
+    if dataset.shape != data.shape:
+        raise ConfigError(
+            f"{run.folder} is about examples of shape {data.shape}, and {dataset.source} has {dataset.shape}."
+        )
     if source is None and dataset.content_hash != data.content_hash:
         note(f"the data at '{data.source}' is not what {run.folder} was trained on: it has changed since")
     return dataset
@@ -200,12 +210,12 @@ def finish(training: Training) -> Run:
 
 def next_step(run: Run) -> str:
     """Return what to type next."""
-    given = run.conditions.readers.get(PICTURE)
+    given, folder = run.conditions.readers.get(PICTURE), quote(str(run.folder))
     if isinstance(given, PictureReader):
-        return f"use      sfumato {given.verb} {run.folder} picture.png --out {given.result}.png"
+        return f"use      sfumato {given.verb} {folder} picture.png --out {given.result}.png"
     if isinstance(run.family, Generator):
         ending = "npz" if run.config.makes_codes else "png"
-        return f"sample   sfumato sample {run.folder} -n 100 --out samples.{ending}"
+        return f"sample   sfumato sample {folder} -n 100 --out samples.{ending}"
     if isinstance(run.family, Autoencoder):
-        return f"look     sfumato reconstruct {run.folder} --out pairs.png"
-    return f"encode   sfumato encode {run.folder} {run.config.data.source} --out codes.npz"
+        return f"look     sfumato reconstruct {folder} --out pairs.png"
+    return f"encode   sfumato encode {folder} {quote(run.config.data.source)} --out codes.npz"
