@@ -116,7 +116,12 @@ def test_what_is_no_file_of_codes_is_refused(run: Run, tmp_path: Path) -> None:
     }.items():
         with pytest.raises((DataError, ConfigError), match=words):
             decode_to(run, tmp_path / name, tmp_path / "folder")
-    np.save(tmp_path / "fine.npy", np.zeros((3, 16), np.float32))
+    fine = np.zeros((3, 16), np.float32)
+    for labels in (np.array(["a", "b", "c"]), np.array([0, 1]), np.array([0.5, 1, 2]), np.array([0, 1, -1])):
+        np.savez(tmp_path / "labelled.npz", codes=fine, labels=labels)
+        with pytest.raises(DataError, match="class number"):
+            decode_to(run, tmp_path / "labelled.npz", tmp_path / "folder")
+    np.save(tmp_path / "fine.npy", fine)
     with pytest.raises(ConfigError, match="no film"):
         decode_to(run, tmp_path / "fine.npy", tmp_path / "x.gif")
     with pytest.raises(ConfigError, match=r"\.npz"):

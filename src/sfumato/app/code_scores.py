@@ -68,9 +68,11 @@ def _read(run: Run, dataset: Dataset) -> Iterator[Row]:
     if dataset.train.labels is None or not len(dataset.held_out):
         return
     untrained = build_model(run.config)
+    for player in untrained.family.players():
+        player.module.to(run.device)
     encoders: dict[str, Encode] = {
         "read off the codes by a line": run.encode,
-        "read off untrained codes": lambda x: codes(untrained, run.scaling.to_model(x), None),
+        "read off untrained codes": lambda x: codes(untrained, run.scaling.to_model(x).to(run.device), None),
         "read off the values themselves": raw,
     }
     for name, encode in encoders.items():

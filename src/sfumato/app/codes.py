@@ -52,7 +52,7 @@ class Codes:
             raise DataError(f"'{path}' holds {held}, and no 'codes': 'sfumato encode' writes such files.")
         return cls(
             _numbers(given["codes"], path),
-            given.get("labels"),
+            _labels(given, path),
             given.get("held_out"),
             str(given.get("run", "")),
             str(given.get("fingerprint", "")),
@@ -98,3 +98,15 @@ def _numbers(array: np.ndarray, path: Path) -> np.ndarray:
     if array.dtype.kind not in "fiu" or array.ndim < 2 or len(array) == 0 or not np.isfinite(array).all():
         raise DataError(f"'{path}' needs codes as finite numbers (N, ...), not {array.dtype} {array.shape}.")
     return array.astype(np.float32)
+
+
+def _labels(given: dict[str, np.ndarray], path: Path) -> np.ndarray | None:
+    labels = given.get("labels")
+    if labels is None:
+        return None
+    if labels.dtype.kind not in "iu" or labels.shape != given["codes"].shape[:1] or (labels < 0).any():
+        raise DataError(
+            f"'{path}' needs labels as a class number for each of its {len(given['codes']):,} codes, "
+            f"not {labels.dtype} {labels.shape}."
+        )
+    return labels.astype(np.int64)

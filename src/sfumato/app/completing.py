@@ -30,23 +30,24 @@ def complete_to(
             f"{opened.folder} makes pictures of its own, or something else of others: for 'sfumato {verb}' "
             f"train one by 'sfumato train DATA {RECIPES[verb]}'."
         )
-    given = [_read(picture, reader) for picture in pictures]
+    background = run.config.data.background
+    given = [_read(picture, reader, background) for picture in pictures]
     request = run.request(len(given), seed=seed, prompts=prompts, conditions={PICTURE: given})
     sample_to(run, request, path)
 
 
-def _read(path: Path, reader: PictureReader) -> np.ndarray:
+def _read(path: Path, reader: PictureReader, background: str) -> np.ndarray:
     """Return a picture of exactly the size that is wanted: uint8 (C, h, w)."""
     channels, height, width = reader.shape
     try:
         image = open_picture(path.read_bytes())
+        if image.size != (width, height):
+            raise ConfigError(
+                f"'{path}' has {image.size[0]}×{image.size[1]} pixels, and this run makes pictures of "
+                f"{width}×{height} {reader.result}: bring it to that size first."
+            )
+        return fit(image, Form(width, channels, colour(background)))
     except FileNotFoundError:
         raise DataError(f"there is no picture '{path}': name a file that Pillow reads.") from None
-    except (OSError, ValueError, SyntaxError) as error:
+    except (DataError, OSError, ValueError, SyntaxError) as error:
         raise DataError(f"'{path}' is no picture that can be read ({error}).") from error
-    if image.size != (width, height):
-        raise ConfigError(
-            f"'{path}' has {image.size[0]}×{image.size[1]} pixels, and this run makes pictures of "
-            f"{width}×{height} {reader.result}: bring it to that size first."
-        )
-    return fit(image, Form(width, channels, colour("white")))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
+from shlex import quote
 
 from torch import nn
 
@@ -76,8 +77,8 @@ def _summary(run: Run, dataset: Dataset) -> list[tuple[str, str]]:
 
 
 def _commands(run: Run) -> list[tuple[str, str]]:
-    folder, source = run.folder, run.config.data.source
-    label = f" --label {run.classes[0]}" if run.classes else ""
+    folder, source = quote(str(run.folder)), quote(run.config.data.source)
+    label = f" --label {quote(run.classes[0])}" if run.classes else ""
     label += ' --prompt "…"' if TEXT in run.conditions.readers else ""
     given, found = run.conditions.readers.get(PICTURE), []
     if run.config.makes_codes:

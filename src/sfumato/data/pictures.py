@@ -74,8 +74,14 @@ def picture_endings() -> frozenset[str]:
 
 
 def open_picture(content: bytes) -> Image.Image:
-    """Read the header of an encoded picture; its pixels are decoded when they are needed."""
-    return Image.open(BytesIO(content), formats=decodable_formats())
+    """Read the header of an encoded picture; its pixels are decoded when they are needed.
+
+    Raises DataError for one of far too many pixels, and what Pillow raises for what is no picture.
+    """
+    try:
+        return Image.open(BytesIO(content), formats=decodable_formats())
+    except Image.DecompressionBombError as error:
+        raise DataError(f"more than {MOST_PIXELS:,} pixels are too many") from error
 
 
 def read_picture(path: Path, form: Form) -> np.ndarray:

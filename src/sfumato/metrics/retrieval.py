@@ -43,7 +43,7 @@ class Retrieval:
     @property
     def chance(self) -> float:
         """The share that guessing finds."""
-        return self.k / self.n
+        return min(1.0, self.k / self.n)
 
     def rows(self) -> list[tuple[str, str]]:
         """Return labels and values for a table."""
