@@ -8,7 +8,8 @@ teacher's data are. How far apart both are, noised to any level, is the Fisher d
 with scores written as estimates D of x0, and D* the right one for the student's samples. D* is known by a
 critic alone, a third copy that is trained by the denoising loss on the student's samples, at twice its pace,
 so that it keeps knowing them. To lower F with the critic in its place would leave out how D* follows the
-student; but as E[x | x_t] = D*(x_t, t), the same expectation has a form that trusts the critic with less:
+student. As E[x | x_t] = D*(x_t, t), F is E of (D_teacher − D*)ᵀ·(D_teacher − x) as well, whose gradient with
+a critic in its place errs in another way, and to lower the second form less the first did best:
 
     L = E of  (D_teacher − D_critic)ᵀ·(D_critic − x) / ‖x − D_teacher‖₁,
 
