@@ -92,6 +92,22 @@ def test_scores_against_other_data_leave_the_report_alone(run: Path, tmp_path: P
     assert (run / "report.html").read_text() == before
 
 
+def test_data_of_another_form_is_brought_to_the_run_s_or_refused_before_anything_is_sampled(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SFUMATO_CACHE", str(tmp_path / "cache"))
+    np.save(tmp_path / "vectors.npy", np.zeros((30, 5), np.float32))
+    assert call("evaluate", run, "-n", "40", "--data", tmp_path / "vectors.npy") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "These examples are vectors" in said
+    assert "sampling" not in said
+    large = torch.nn.functional.interpolate(
+        load_data("digits").held_out.store.take(torch.arange(180)), scale_factor=3
+    )
+    np.savez(tmp_path / "large.npz", images=large.numpy()[:, 0])
+    assert call("evaluate", run, "-n", "40", "--steps", "3", "--data", tmp_path / "large.npz") == 0
+
+
 @pytest.mark.parametrize(("steps", "much"), [(100, True), (300, False)])
 def test_signal_left_where_sampling_starts_from_none_is_said(
     steps: int, much: bool, tmp_path: Path, capsys

@@ -252,7 +252,7 @@ def test_gradients_of_the_network_reach_the_trace(run: Path) -> None:
     ("words", "complaint"),
     [
         (("--steps", "5000"), "use at most 60 steps"),
-        (("--data", "moons"), "makes examples of"),
+        (("--data", "moons"), "These examples are vectors"),
     ],
 )
 def test_what_cannot_be_is_refused(run: Path, capsys, words, complaint) -> None:

@@ -97,7 +97,6 @@ def _train_and_kill(folder: Path, seconds: float) -> list[int]:
     return steps
 
 
-@pytest.mark.slow
 def test_a_budget_that_is_refused_is_not_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     training = tiny_training(tmp_path / "run", 4)
     training.begin()
@@ -124,6 +123,7 @@ def test_a_full_disk_is_an_error_of_the_disk_and_the_old_checkpoint_stays(
     assert load(path).state == old.state
 
 
+@pytest.mark.slow
 def test_twenty_kills_lose_at_most_one_interval(tmp_path: Path) -> None:
     """With a checkpoint at every step, a kill at any moment costs at most the step it interrupts."""
     folder, chance = tmp_path / "run", random.Random(0)

@@ -72,7 +72,8 @@ def _store(
         return gather(found.examples, settle(found.examples, wish), memory_limit, progress)
     if not wish.is_open:
         raise ConfigError(
-            "Size and channels belong to pictures, and these examples are vectors: leave them out."
+            "These examples are vectors, which cannot be brought to a size or to channels as pictures can: "
+            "name pictures, or leave both out."
         )
     return MemoryStore(found.examples), torch.arange(len(found.examples)), ()
 
