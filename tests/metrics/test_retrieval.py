@@ -6,10 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sfumato.data.dataset import Split
-from sfumato.data.store import MemoryStore
 from sfumato.errors import DataError
-from sfumato.metrics.retrieval import Retrieval, found, groups, nearer, retrieval, retrieval_of
+from sfumato.metrics.retrieval import Retrieval, dealt, found, groups, nearer, retrieval, texts_of
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
@@ -109,24 +107,21 @@ def test_too_few_captions_are_refused(captions: list[str], n: int) -> None:
         groups(captions, n, generator())
 
 
-def test_a_split_is_asked_by_the_words_below_its_pictures() -> None:
-    """An encoder that reads the number a picture holds, and one that reads it off the caption."""
-    numbers = torch.arange(700) % 300
-    store = MemoryStore(torch.stack([numbers % 256, numbers // 256], 1).float())
-    split = Split(store, None, tuple(f"number {number}" for number in numbers.tolist()))
+def test_examples_are_dealt_out_five_times_and_their_words_read_in_order() -> None:
+    """700 examples of 300 captions, by codes of what the captions say and others moved on by one."""
+    said = [f"number {number % 300}" for number in range(700)]
 
-    def picture(x: Tensor) -> Tensor:
-        return torch.nn.functional.one_hot((x[:, 0] + 256 * x[:, 1]).long(), 300)
-
-    def text(captions: Sequence[str]) -> Tensor:
+    def read(captions: Sequence[str]) -> Tensor:
         return torch.eye(300)[[int(caption.split()[1]) for caption in captions]]
 
-    assert retrieval_of(picture, text, split) == Retrieval(1.0, 1.0, 1, 100, 5 * 300)
-    assert retrieval_of(picture, text, split, n=1000).n == 300
-    late = retrieval_of(picture, lambda captions: text(captions).roll(1, 1), split)
+    codes = torch.eye(300)[torch.arange(700) % 300]
+    assert torch.equal(texts_of(read, said), codes)
+    assert retrieval(codes, texts_of(read, said), dealt(said)) == Retrieval(1.0, 1.0, 1, 100, 5 * 300)
+    assert retrieval(codes, codes, dealt(said, 1000)).n == 300
+    late = retrieval(codes, codes.roll(1, 1), dealt(said))
     assert (late.captions, late.pictures) == (0, 0)
     with pytest.raises(DataError, match="different captions"):
-        retrieval_of(picture, text, Split(store, None))
+        dealt([])
 
 
 def test_a_table_says_of_how_many() -> None:

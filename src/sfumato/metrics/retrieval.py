@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sfumato.data.dataset import Split
 from sfumato.errors import DataError
-from sfumato.metrics.probe import CHUNK, Encode, embeddings
+from sfumato.metrics.probe import CHUNK
 from sfumato.randomness import generator
 
 CANDIDATES = 100
@@ -128,15 +127,3 @@ def texts_of(encode_text: EncodeText, captions: Sequence[str]) -> Tensor:
     """Return the codes of sentences, found a chunk at a time: (N, D)."""
     chunks = [captions[start : start + CHUNK] for start in range(0, len(captions), CHUNK)]
     return torch.cat([torch.as_tensor(encode_text(chunk)) for chunk in chunks])
-
-
-def retrieval_of(
-    encode: Encode, encode_text: EncodeText, split: Split, k: int = 1, n: int = CANDIDATES, seed: int = 0
-) -> Retrieval:
-    """Ask two encoders about the examples of a split and their captions, dealt out five times.
-
-    n: candidates, fewer where there are fewer captions. Raises DataError for a split without captions.
-    """
-    captions = split.captions or ()
-    among = dealt(captions, n, seed)
-    return retrieval(embeddings(encode, split), texts_of(encode_text, captions), among, k)
