@@ -4,11 +4,14 @@ import importlib
 import math
 import os
 import re
+import subprocess
+import sys
 from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from sfumato.data import load_data
 from sfumato.diffusion.exact import ExactDenoiser, gaussian
@@ -26,7 +29,7 @@ from sfumato.runs.registry import PIECES, register
 
 DOCS = Path(__file__).parents[1] / "docs"
 TEXT = (DOCS / "extending.md").read_text()
-IMPORTS, SCHEDULE, PREDICTION, SAMPLER, USE, FAMILY, USE_FAMILY, ORDER, USE_ORDER = re.findall(
+IMPORTS, SCHEDULE, PREDICTION, SAMPLER, USE, PROGRAM, FAMILY, USE_FAMILY, ORDER, USE_ORDER = re.findall(
     r"```python\n(.*?)```", TEXT, flags=re.S
 )
 
@@ -99,6 +102,20 @@ def test_a_run_can_be_made_of_them(names: dict, tmp_path: Path) -> None:
         os.chdir(before)
         for kind, name in (("schedule", "late"), ("prediction", "difference"), ("sampler", "midpoint")):
             PIECES[kind].pop(name, None)
+
+
+def test_a_file_that_registers_them_is_the_command_line_with_them(tmp_path: Path) -> None:
+    registered = re.findall(r"^(?:import sfumato|sfumato\.register.*)$", USE, flags=re.M)
+    assert len(registered) == 4
+    blocks = (IMPORTS, SCHEDULE, PREDICTION, SAMPLER, "\n".join(registered), PROGRAM)
+    (tmp_path / "mine.py").write_text("\n".join(blocks))
+    for line in (
+        "mine.py train moons --recipe flow --set schedule=late --budget 2steps --out late",
+        "mine.py sample late -n 20 --sampler midpoint --out points.png",
+    ):
+        subprocess.run([sys.executable, *line.split()], cwd=tmp_path, check=True, capture_output=True)
+    with Image.open(tmp_path / "points.png") as picture:
+        assert min(picture.size) > 100
 
 
 def test_the_family_learns_by_the_ordinary_commands(tmp_path: Path) -> None:
