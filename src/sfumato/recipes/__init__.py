@@ -105,6 +105,7 @@ def _maker(name: str) -> Callable[[Facts], dict[str, object]]:
         return lambda facts: {"family": name}
     if name in CASCADES:
         raise ConfigError(
-            f"'{name}' is several models in one folder: train it by 'sfumato train DATA --recipe {name}'."
+            f"'{name}' is several models in one folder: train it by 'sfumato train DATA --recipe {name}' "
+            "or sfumato.fit_cascade."
         )
     raise unknown("recipe", name, [*RECIPES, *PIECES["family"], *CASCADES])

@@ -29,7 +29,7 @@ def train(
         typer.Argument(
             metavar="DATA",
             help="A built-in name (digits, …), a folder, a .zip or .tar, an .npz or .npy, hf:OWNER/NAME "
-            "[default with --resume: the run's own].",
+            "\\[default with --resume: the run's own].",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder \\[default: runs/NAME].")] = None,
