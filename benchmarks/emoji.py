@@ -1,6 +1,6 @@
 """Emoji from words: a cascade on captioned pictures, found again by a CLIP that never saw the captions.
 
-    SFUMATO_DATA=/folder/with/emoji.tar python benchmarks/emoji.py [--budget 900s] [--runs runs/emoji]
+    SFUMATO_DATA=FOLDER python benchmarks/emoji.py [--budget 900s] [--runs runs/emoji]
 
 A cascade (32×32, then 64×64) and a CLIP are trained on the training share of a folder of captioned pictures.
 The cascade draws the captions that were held out; the CLIP is then asked which of 100 captions a drawn

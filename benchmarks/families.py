@@ -1,6 +1,6 @@
 """Families on MNIST for the same time: diffusion in pixels, in codes, and an adversarial network.
 
-    SFUMATO_DATA=/folder/with/mnist.npz python benchmarks/families.py --runs runs/families
+    SFUMATO_DATA=FOLDER python benchmarks/families.py --runs runs/families
 
 Each is trained for `--budget` seconds at 1 TFLOP/s of bf16 matrix product (2048³; at a measured R TFLOP/s it
 is budget/R seconds): the latent models a third of it for their autoencoder and the rest in the codes, which

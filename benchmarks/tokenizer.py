@@ -1,6 +1,6 @@
 """The tokenizer of VAR on MNIST: how much of a picture its maps of words keep, and how many words are used.
 
-    SFUMATO_DATA=/folder/with/mnist.npz python benchmarks/tokenizer.py [--budget 300] [--runs runs/tokenizer]
+    SFUMATO_DATA=FOLDER python benchmarks/tokenizer.py [--budget 300] [--runs runs/tokenizer]
 
 The recipe `multiscale-vq` is trained for `--budget` seconds at 1 TFLOP/s of bf16 matrix product (2048³; at a
 measured R TFLOP/s it is budget/R seconds), or for a number of steps such as `2000steps`. Then held-out

@@ -1,6 +1,6 @@
 """How likely are MNIST's test digits? The bound of a plain variational autoencoder beside a ladder's.
 
-    SFUMATO_DATA=/folder/with/mnist.npz python benchmarks/vae_bound.py                 both, half an hour
+    SFUMATO_DATA=FOLDER python benchmarks/vae_bound.py                 both, half an hour
     python benchmarks/vae_bound.py --data digits --haste 0.02 --samples 20 --only vae  a trial of seconds
 
 MNIST is made black and white once, by `data.binarise` with the seed that is printed. Each model is trained

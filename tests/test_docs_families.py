@@ -105,7 +105,7 @@ def test_the_table_says_what_each_family_can_do() -> None:
         can = ["yes" if isinstance(family, kind) else "–" for kind in (Encoder, Autoencoder, Generator)]
         wish = {"conditional": True} if "conditional" in inspect.signature(design).parameters else {}
         labels = (
-            "yes" if _obeys(family) else "on wish" if wish and _obeys(design(**wish).build(facts)) else "–"
+            "yes" if _obeys(family) else "optional" if wish and _obeys(design(**wish).build(facts)) else "–"
         )
         assert said == [*can, labels], name
 
