@@ -21,7 +21,7 @@ from machine import PRODUCT, matrix_rate, versions
 
 import sfumato
 from sfumato.data import Dataset
-from sfumato.metrics import evaluate, judge_for
+from sfumato.metrics import classes_to_ask, evaluate, judge_for
 from sfumato.runs.run import Run
 
 AUTOENCODER_SHARE = 1 / 3
@@ -82,8 +82,9 @@ FAMILIES: dict[str, Callable[[Work], Run]] = {
 
 def line(name: str, run: Run, data: Dataset, n: int, rate: float) -> str:
     """Score a run and return its line of the table."""
-    samples = run.sample(n, seed=100_000)
-    asked = run.request(n, seed=100_000).labels
+    labels = classes_to_ask(data, n)
+    samples = run.sample(n, labels, seed=100_000)
+    asked = run.request(n, labels).labels
     scores = evaluate(torch.from_numpy(samples), asked, data, judge_for(data))
     ratio = "–" if scores.ratio is None else f"{scores.ratio.mean:.2f}"
     return (

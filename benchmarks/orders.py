@@ -3,10 +3,11 @@
     python benchmarks/orders.py --data digits [--budget 300s] [--samples 2000] [--runs runs/orders]
 
 Next pixel, next token (both stages), next scale (both stages) and diffusion get `--budget` each, one after
-another; a figure of the machine's rate stands beside each training. Every model is asked for labels in turn,
-and scored by the same judge. Speed is that of batches of 128 pictures, in turns over all models, the median
-of three; and of one picture alone. Bits per dimension are of held-out pictures: exact for pixels, by the
-probability flow of 16 pictures for diffusion. Existing runs in --runs are measured again instead of trained.
+another; a figure of the machine's rate stands beside each training. Every model is asked for labels as often
+as the data has them, and scored by the same judge. Speed is that of batches of 128 pictures, in turns over
+all models, the median of three; and of one picture alone. Bits per dimension are of held-out pictures: exact
+for pixels, by the probability flow of 16 pictures for diffusion. Existing runs in --runs are measured again
+instead of trained.
 
 The table goes into docs/families/autoregressive.md, between its markers, if --docs names that file.
 """
@@ -29,7 +30,7 @@ from sfumato.app.likelihood import measure
 from sfumato.app.pictures import picture
 from sfumato.app.pictures.files import save_image
 from sfumato.data import Dataset, load_data
-from sfumato.metrics import evaluate, judge_for
+from sfumato.metrics import classes_to_ask, evaluate, judge_for
 from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.opening import open_folder
 from sfumato.runs.run import Run
@@ -110,10 +111,11 @@ def bits(run: Run | Cascade, n: int) -> str:
 
 def measured(run: Run | Cascade, way: Way, dataset: Dataset, n: int) -> Row:
     """Score `n` samples of a way."""
-    request = run.request(n, seed=FIRST_SEED, **way.how)
+    labels = classes_to_ask(dataset, n)
+    request = run.request(n, labels, FIRST_SEED, **way.how)
     *_, last = run.walk(request, range(1))
-    samples = torch.from_numpy(run.sample(n, seed=FIRST_SEED, **way.how))
-    scores = evaluate(samples, torch.arange(n) % len(dataset.classes), dataset, judge_for(dataset))
+    samples = torch.from_numpy(run.sample(n, labels, FIRST_SEED, **way.how))
+    scores = evaluate(samples, request.labels, dataset, judge_for(dataset))
     assert scores.read_as_asked is not None
     alone = median(timed(run, 1, way.how) for _ in range(ROUNDS))
     known = "as above" if way.how else bits(run, 256)

@@ -19,7 +19,7 @@ from machine import PRODUCT, matrix_rate, versions
 
 import sfumato
 from sfumato.data import Dataset
-from sfumato.metrics import evaluate, judge_for
+from sfumato.metrics import classes_to_ask, evaluate, judge_for
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -54,9 +54,10 @@ def measure(variant: Variant, seed: int, data: Dataset, budget: str, n: int) -> 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         run = sfumato.fit(data, out, "images", budget, seed, variant.settings)
-        samples = run.sample(n, seed=10_000 * (seed + 1), **variant.sampling)
-        labels = torch.arange(n) % len(data.classes)
-        scores = evaluate(torch.from_numpy(samples), labels, data, judge_for(data))
+        labels = classes_to_ask(data, n)
+        samples = run.sample(n, labels, 10_000 * (seed + 1), **variant.sampling)
+        asked = run.request(n, labels).labels
+        scores = evaluate(torch.from_numpy(samples), asked, data, judge_for(data))
         assert scores.read_as_asked is not None
         found = {"frechet": scores.frechet.mean, "floor": scores.floor.mean, "steps": float(run.done.steps)}
     found["read"] = 100 * scores.read_as_asked

@@ -4,7 +4,7 @@ diffusers' network is the one of the training part with three channels; the cour
 pictures takes four times the operations and would see a quarter of the images. It is trained by the
 documentation's loop, flips included, in the configuration that is fastest here, for as many seconds as ours;
 its compilation is not counted, ours is. It is sampled by DDIM in 50 steps and knows no classes; ours is
-asked for all classes in turn, without guidance. Both meet the same judge, with the same number of samples.
+asked for all classes alike, without guidance. Both meet the same judge, with the same number of samples.
 """
 
 import json

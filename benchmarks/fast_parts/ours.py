@@ -19,7 +19,7 @@ import sfumato
 from fast_parts.process import in_process
 from fast_parts.settings import NotMeasuredError, Settings
 from sfumato.data import Dataset
-from sfumato.metrics import Scores, evaluate, judge_for
+from sfumato.metrics import Scores, classes_to_ask, evaluate, judge_for
 from sfumato.recipes import configure
 from sfumato.runs.fitting import Training
 from sfumato.runs.run import Run
@@ -142,9 +142,10 @@ class Scored:
 def score(run: Run, data: Dataset, n: int, seed: int, **sampling: Any) -> Scored:
     """Sample `n` images from `seed` on and score them; sampling: what differs from the run's own way."""
     print(f"  sampling {n:,} of {Path(run.folder).name}", flush=True)
-    samples = run.sample(n, seed=seed, **sampling)
+    labels = classes_to_ask(data, n)
+    samples = run.sample(n, labels, seed, **sampling)
     one = run.request(1, seed=seed, **sampling)
     *_, last = run.walk(one, range(1))
-    asked = run.request(n, seed=seed, **sampling).labels
+    asked = run.request(n, labels, seed, **sampling).labels
     scores = evaluate(torch.from_numpy(samples), asked, data, judge_for(data))
     return Scored(samples, scores, last.moment.evaluations)

@@ -79,6 +79,23 @@ def test_scores_are_kept_and_shown(run: Path, tmp_path: Path, capsys, monkeypatc
     assert "Fréchet" in (run / "report.html").read_text()
 
 
+def test_scored_samples_are_of_the_classes_as_often_as_the_data_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One in forty is a two: of twenty samples asked for in turn seven would be, in proportion none is."""
+    monkeypatch.setenv("SFUMATO_CACHE", str(tmp_path / "cache"))
+    digits = load_data("digits").train
+    found = [(digits.labels == label).nonzero()[:count, 0] for label, count in enumerate((60, 57, 3))]  # type: ignore[union-attr]
+    rows = torch.cat(found)
+    images, labels = digits.store.take(rows).numpy()[:, 0], digits.labels[rows].numpy()  # type: ignore[index]
+    np.savez(tmp_path / "uneven.npz", images=images, labels=labels)
+    words = ("--budget", "2steps", "--out", tmp_path / "run", *TRAIN)
+    assert call("train", tmp_path / "uneven.npz", *words) == 0
+    capsys.readouterr()
+    assert call("evaluate", tmp_path / "run", "-n", "20", "--steps", "2", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["read_per_class"].keys() == {"0", "1"}
+
+
 def test_scores_against_other_data_leave_the_report_alone(run: Path, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv("SFUMATO_CACHE", str(tmp_path / "cache"))
     other = load_data("digits").held_out

@@ -16,7 +16,8 @@ from sfumato.app.training import read_for
 from sfumato.data import Dataset
 from sfumato.errors import ConfigError
 from sfumato.files import write_whole
-from sfumato.metrics import Judge, Scores, cost, evaluate, judge_for
+from sfumato.metrics import Judge, Scores, classes_to_ask, cost, evaluate, judge_for
+from sfumato.nets.embedding import LABEL
 from sfumato.runs.cascade.cascade import Cascade
 from sfumato.runs.run import CHUNK, REPORT, Run
 from sfumato.runs.sampling import Request
@@ -44,7 +45,7 @@ def score_run(
     if not run.conditions.always:
         wish.request(run, n, None, seed, **how)  # refuses what cannot be, before data is read
     dataset = read_for(run, source)
-    request = wish.request(run, n, None, seed, like=dataset.unseen, **how)
+    request = wish.request(run, n, classes_of(run, dataset, n), seed, like=dataset.unseen, **how)
     judge = hire_judge(dataset)
     samples = sample_all(run, request)
     asked = request.labels if dataset.classes == run.classes else None
@@ -69,6 +70,15 @@ def score_run(
             f"{run.folder / SCORES}, and the report is left as it was"
         )
     return scores
+
+
+def classes_of(run: Run | Cascade, dataset: Dataset, n: int) -> list[str] | None:
+    """Return the classes to ask for, None where the model knows others or is told more than a class.
+
+    What else a model is told comes from examples, and their classes with it, see `Conditions.asked`.
+    """
+    alone = run.conditions.readers.keys() == {LABEL}
+    return classes_to_ask(dataset, n) if alone and dataset.classes == run.classes else None
 
 
 def provenance(run: Run | Cascade, dataset: Dataset, request: Request, wish: Guidances) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sfumato.lazy import lazily
 
 if TYPE_CHECKING:
+    from sfumato.metrics.asking import classes_to_ask
     from sfumato.metrics.cache import default_cache_dir
     from sfumato.metrics.frechet import frechet_between, frechet_distance, gaussian
     from sfumato.metrics.judge import Judge, cost, judge_for
@@ -19,6 +20,7 @@ _HOMES = {
     "Judge": "sfumato.metrics.judge",
     "Scores": "sfumato.metrics.scores",
     "Spread": "sfumato.metrics.spread",
+    "classes_to_ask": "sfumato.metrics.asking",
     "cost": "sfumato.metrics.judge",
     "default_cache_dir": "sfumato.metrics.cache",
     "evaluate": "sfumato.metrics.scores",
@@ -33,6 +35,7 @@ __all__ = [
     "Judge",
     "Scores",
     "Spread",
+    "classes_to_ask",
     "cost",
     "default_cache_dir",
     "evaluate",

@@ -50,8 +50,9 @@ def evaluate(
 ) -> None:
     """Score samples of RUN against real data, and put the scores into its report.
 
-    Every Fréchet distance stands beside its floor: what real images score against other real images. Of a run
-    that only encodes, it scores what can be read off its codes and how well they are decoded.
+    Every Fréchet distance stands beside its floor: what real images score against other real images, and
+    labels are asked for as often as the data has them. Of a run that only encodes, it scores what can be read
+    off its codes and how well they are decoded.
 
     Example: [bold]sfumato evaluate runs/demo -n 1000[/]
     """
