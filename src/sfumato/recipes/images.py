@@ -11,7 +11,7 @@ import math
 from sfumato.recipes import edm
 from sfumato.recipes.facts import Facts
 
-GUIDANCE = ((60.0, 1.5), (math.inf, 1.3))
+GUIDANCE = ((60.0, 1.5), (300.0, 1.3), (math.inf, 1.2))
 GUIDANCE_OF_SMALL = ((30.0, 1.5), (math.inf, 1.1))
 """The weight that is learned in training times below so many seconds, for pictures and for small ones; where
 only steps are known, that of a short training.
