@@ -17,6 +17,7 @@ from sfumato.data.files import Files, FolderFiles, tidy
 from sfumato.errors import DataError
 
 _MOST_BYTES = 2**30  # of one member: a zip of a few kilobytes can claim any size
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")  # gz, bz2, xz
 _BROKEN = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, LZMAError, zlib.error)
 
 
@@ -36,10 +37,7 @@ def open_files(path: Path, memory_limit: int) -> Files:
                 f"'{path}' is not data that sfumato reads: give a folder of pictures, a .zip or .tar of one "
                 f"(also .tar.gz, .tar.xz, .tar.bz2), an .npy or an .npz."
             )
-        try:
-            return TarFiles(path)
-        except tarfile.ReadError:  # it is compressed
-            return HeldFiles(path, memory_limit)
+        return HeldFiles(path, memory_limit) if _is_compressed(path) else TarFiles(path)
 
 
 @contextmanager
@@ -83,6 +81,7 @@ class TarFiles:
         self._path = path
         with tarfile.open(path, "r:") as tar:
             places = {info.name: (info.offset_data, info.size) for info in tar if _is_plain(info)}
+            _check_end(tar)
         self._places = {name: places[given] for name, given in tidy(places).items()}
         self.names = tuple(self._places)
 
@@ -106,7 +105,7 @@ class HeldFiles:
     def __init__(self, path: Path, memory_limit: int) -> None:
         held: dict[str, bytes] = {}
         left = memory_limit
-        with tarfile.open(path, "r|*") as tar:
+        with tarfile.open(path, "r:*") as tar:
             for info in tar:
                 if not (_is_plain(info) and tidy([info.name])):
                     continue
@@ -117,12 +116,31 @@ class HeldFiles:
                     )
                 file = tar.extractfile(info)
                 held[info.name] = file.read() if file else b""
+            _check_end(tar)
         self._held = {name: held[given] for name, given in tidy(held).items()}
         self.names = tuple(self._held)
 
     def read(self, name: str) -> bytes:
         """Return the content of one member."""
         return self._held[name]
+
+
+def _is_compressed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(6).startswith(_COMPRESSED)
+
+
+def _check_end(tar: tarfile.TarFile) -> None:
+    """Raise ReadError unless nothing but zeros follows the last member that was found.
+
+    Python's tarfile takes a damaged header for the end, and so drops whatever lies behind it without a word.
+    """
+    file = tar.fileobj
+    assert file is not None  # of a tar that is open
+    file.seek(tar.offset)
+    while chunk := file.read(2**20):
+        if chunk.strip(b"\0"):
+            raise tarfile.ReadError("it is damaged in the middle, or two archives in one")
 
 
 def _is_plain(info: tarfile.TarInfo) -> bool:
