@@ -1,8 +1,8 @@
 """Folders of pictures.
 
-Labels, captions and attributes come from `metadata.csv` where there is one. Else captions and classes lie
-beside each picture (`sidecars`); and where no classes do, the first folder of each picture is its class, if
-there are two such folders at least. Splits are folders too (`splits`).
+Labels, captions and attributes come from a table (`metadata`) where one holds any. Else captions and
+classes lie beside each picture (`sidecars`); and where no classes do, the first folder of each picture is
+its class, if there are two such folders at least. Splits are folders too (`splits`).
 """
 
 import posixpath
@@ -16,7 +16,7 @@ from sfumato.data.dataset import Skipped
 from sfumato.data.files import Files, base_name
 from sfumato.data.found import Found
 from sfumato.data.listing import Listing, common_folder, list_pictures, picture_names
-from sfumato.data.metadata import FILE_NAME, read_metadata
+from sfumato.data.metadata import FILE_NAMES, read_metadata
 from sfumato.data.pictures import Form, fit, open_picture
 from sfumato.data.rows import Row, complete
 from sfumato.data.sidecars import WHERE, read_sidecars
@@ -53,13 +53,13 @@ class FilePictures:
 def find_folder(files: Files) -> Found | None:
     """Return the pictures among `files` with labels, captions or attributes; None where there is no picture.
 
-    Raises DataError for a broken `metadata.csv`, pictures that lie beside class folders, and captions that
+    Raises DataError for a broken table, pictures that lie beside class folders, and captions that
     most pictures lack.
     """
     names = picture_names(files)
     if not names:
         return None
-    tables = [name for name in files.names if base_name(name) == FILE_NAME]
+    tables = [name for name in files.names if base_name(name) in FILE_NAMES]
     start = len(common_folder(names + tables))
     listing = list_pictures(names, start)
     tables = [table for table in tables if _is_top(table[start:], listing.held_out is not None)]
@@ -74,15 +74,18 @@ def _is_top(name: str, has_splits: bool) -> bool:
 
 def _by_tables(files: Files, listing: Listing, tables: list[str]) -> Found:
     """Give pictures what is said in their row of a table."""
-    rows, attributes = read_metadata(files, tables)
-    present = set(listing.names)
-    missing = tuple(Skipped(name, f"named in {FILE_NAME}, not found") for name in rows if name not in present)
-    if len(missing) == len(rows):
-        raise DataError(f"{FILE_NAME} describes no picture that is there: write names as they lie beside it.")
+    table, found = base_name(tables[0]), read_metadata(files, tables)
+    rows = found.rows
+    if rows.keys().isdisjoint(listing.names):
+        raise DataError(f"{table} describes no picture that is there: write names as they lie beside it.")
+    if all(row == Row() for row in rows.values()):
+        silent = tuple(Skipped(name, "no column 'label' or 'text', nor one of flags") for name in tables)
+        return _by_place(files, replace(listing, skipped=listing.skipped + silent))
+    present = set(picture_names(files))  # those of a split that is left out are there all the same
+    missing = tuple(Skipped(name, f"named in {table}, not found") for name in rows if name not in present)
     told = [rows.get(name) for name in listing.names]
-    return found_pictures(
-        files, replace(listing, skipped=listing.skipped + missing), told, f"in {FILE_NAME}", attributes
-    )
+    listing = replace(listing, skipped=listing.skipped + found.skipped + missing)
+    return found_pictures(files, listing, told, f"in {table}", found.attributes)
 
 
 def _by_place(files: Files, listing: Listing) -> Found:
