@@ -1,5 +1,6 @@
 """Folders of pictures and archives of them: names, classes, captions, splits, and what is left out."""
 
+import gzip
 import os
 import stat
 import tarfile
@@ -102,11 +103,14 @@ def test_numbered_folders_are_sorted_by_value(tmp_path, picture):
     assert load_data(tmp_path).classes == ("0", "2", "10")
 
 
-@pytest.mark.parametrize("test", ["test", "val", "valid", "validation", "Test"])
+@pytest.mark.parametrize(
+    "test", ["test", "val", "valid", "validation", "Test", "Testing", "eval", "evaluation", "dev"]
+)
+@pytest.mark.parametrize("train", ["train", "Training"])
 @pytest.mark.parametrize("wrapper", ["", "set"])
-def test_own_splits_are_kept(tmp_path, picture, test, wrapper):
+def test_own_splits_are_kept(tmp_path, picture, train, test, wrapper):
     for seed in range(6):
-        picture(tmp_path / wrapper / "train" / f"c{seed % 2}" / f"{seed}.png", seed)
+        picture(tmp_path / wrapper / train / f"c{seed % 2}" / f"{seed}.png", seed)
     picture(tmp_path / wrapper / test / "c1" / "a.png", 7)
     data = load_data(tmp_path, held_out=0.5)
     assert (len(data.train), len(data.held_out)) == (6, 1)
@@ -155,6 +159,64 @@ def test_metadata_gives_captions(tmp_path, picture):
     assert data.train.captions == ("zero, nought", "one", "two")
     assert data.train.labels is None
     assert data.classes == ()
+
+
+@pytest.mark.parametrize("header", ["file_name,caption", "File_Name, Text", " file_name ,captions"])
+def test_columns_are_known_by_other_names(tmp_path, picture, header):
+    for seed in range(3):
+        picture(tmp_path / f"{seed}.png", seed)
+    (tmp_path / "metadata.csv").write_text(f"{header},Big\n0.png,nought,1\n1.png,one,0\n2.png,two,0\n")
+    data = load_data(tmp_path, held_out=0)
+    assert data.train.captions == ("nought", "one", "two")
+    assert data.attributes == ("Big",)
+
+
+def test_metadata_as_lines_of_json(tmp_path, picture):
+    for seed in range(3):
+        picture(tmp_path / f"{seed}.png", seed)
+    lines = (
+        '{"file_name": "0.png", "text": "nought\\u2028", "big": true, "objects": {"bbox": [1]}}',
+        '{"file_name": "1.png", "text": ["one", "uno"], "big": false}\n',
+        '{"file_name": "2.png", "text": "two", "big": false}',
+    )
+    (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
+    data = load_data(tmp_path, held_out=0)
+    assert data.train.captions == ("nought", "one", "two")
+    assert data.attributes == ("big",)
+    assert data.train.attributes[:, 0].tolist() == [True, False, False]
+    (tmp_path / "metadata.jsonl").write_text("[1]\n")
+    with pytest.raises(DataError, match=r"metadata\.jsonl.*JSON object"):
+        load_data(tmp_path)
+
+
+def test_a_table_that_says_nothing_leaves_the_folders_to_say_it(tmp_path, picture):
+    rows = ["file_name,width"]
+    for seed in range(4):
+        picture(tmp_path / f"c{seed % 2}" / f"{seed}.png", seed)
+        rows.append(f"c{seed % 2}/{seed}.png,{12 + seed}")
+    (tmp_path / "metadata.csv").write_text("\n".join(rows))
+    data = load_data(tmp_path)
+    assert data.classes == ("c0", "c1")
+    assert [item.name for item in data.skipped] == ["metadata.csv"]
+
+
+def test_of_several_rows_of_a_picture_the_first_counts(tmp_path, picture):
+    for seed in range(2):
+        picture(tmp_path / f"{seed}.png", seed)
+    (tmp_path / "metadata.csv").write_text("file_name,text\n0.png,a\n0.png,b\n1.png,c\n1.png,d\n1.png,e\n")
+    data = load_data(tmp_path, held_out=0)
+    assert data.train.captions == ("a", "c")
+    assert [item.reason for item in data.skipped] == ["3 rows of pictures that an earlier row describes"]
+
+
+def test_pictures_of_a_split_that_is_left_out_are_not_called_missing(tmp_path, picture):
+    rows = ["file_name,text"]
+    for seed, split in enumerate(["train", "train", "test", "val"]):
+        picture(tmp_path / split / f"{seed}.png", seed)
+        rows.append(f"{split}/{seed}.png,nr {seed}")
+    (tmp_path / "metadata.csv").write_text("\n".join([*rows, "train/9.png,nr 9"]))
+    skipped = [item.name for item in load_data(tmp_path).skipped]
+    assert skipped == ["val beside test", "train/9.png"]
 
 
 def test_metadata_of_each_split(tmp_path, picture):
@@ -293,6 +355,31 @@ def test_broken_archives_are_errors(pets, zipped, tarred, tmp_path):
         cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
         with pytest.raises(DataError, match="cut-"):
             load_data(cut)
+
+
+@pytest.mark.parametrize("compression", ["", "gz"])
+def test_a_tar_that_is_damaged_in_its_middle_or_joined_is_an_error(pets, tarred, tmp_path, compression):
+    plain = tarred(pets, "").read_bytes()
+    with tarfile.open(fileobj=BytesIO(plain)) as tar:
+        *_, last = tar.getmembers()
+    damaged = bytearray(plain)
+    damaged[last.offset + 148 : last.offset + 156] = b"nonsense"  # the header's checksum
+    # Cut in a header; damaged in one; two in one file.
+    for place, content in enumerate((plain[: last.offset + 100], bytes(damaged), plain + plain)):
+        path = tmp_path / f"bad-{place}.tar"
+        path.write_bytes(gzip.compress(content) if compression else content)
+        with pytest.raises(DataError, match=f"bad-{place}.*fetch it again"):
+            load_data(path)
+
+
+def test_a_cut_tar_is_not_taken_for_a_compressed_one(pets, tarred, tmp_path):
+    whole = tarred(pets, "")
+    with tarfile.open(whole) as tar:
+        *_, last = (member for member in tar if member.size > 100)
+    cut = tmp_path / "cut.tar"
+    cut.write_bytes(whole.read_bytes()[: last.offset_data + 50])
+    with pytest.raises(DataError, match="fetch it again"):
+        load_data(cut, memory_limit=100)
 
 
 def test_a_compressed_tar_larger_than_memory_is_refused(pets, tarred):

@@ -1,8 +1,9 @@
 """Which examples a source itself sets aside, by the names of its folders and files.
 
 `train` beside `test` (or `val`, `valid`, `validation`) are the splits; the first of these that is there is
-held out. Numbers may follow, as in `train-00000-of-00002.parquet` or `test-0003.tar`, the ways of the Hugging
-Face hub and of WebDataset. https://huggingface.co/docs/hub/datasets-file-names-and-splits
+held out. `training`, `testing`, `eval`, `evaluation` and `dev` are other words for them. Numbers may follow,
+as in `train-00000-of-00002.parquet` or `test-0003.tar`, the ways of the Hugging Face hub and of WebDataset.
+https://huggingface.co/docs/hub/datasets-file-names-and-splits
 """
 
 import re
@@ -13,16 +14,24 @@ import numpy as np
 from sfumato.data.dataset import Skipped
 
 TEST_FOLDERS = ("test", "val", "valid", "validation")  # the first one found is held out
-_SPLIT = re.compile(rf"(train|{'|'.join(TEST_FOLDERS)})([-_.][0-9][^/]*)?(\.(tar|zip|parquet|arrow))?")
+_OTHER_WORDS = {
+    "training": "train",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+    "dev": "validation",
+}
+_NAMES = "|".join(("train", *TEST_FOLDERS, *_OTHER_WORDS))
+_SPLIT = re.compile(rf"({_NAMES})([-_.][0-9][^/]*)?(\.(tar|zip|parquet|arrow))?")
 
 
 def split_of(part: str) -> str:
-    """Return the split that one part of a path names, such as "test" of "Test-01.tar", else the part itself.
+    """Return the split that one part of a path names, such as "test" of "Testing-01.tar", else the part.
 
     In lower case, so that splits compare alike.
     """
     match = _SPLIT.fullmatch(part.lower())
-    return match.group(1) if match else part.lower()
+    return _OTHER_WORDS.get(match.group(1), match.group(1)) if match else part.lower()
 
 
 def is_split(part: str) -> bool:
