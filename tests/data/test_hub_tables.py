@@ -98,6 +98,45 @@ def test_pictures_of_a_table_are_those_of_a_folder(parquet, tmp_path, picture):
     assert torch.equal(plain.train.attributes, hub.train.attributes)
 
 
+def test_features_of_lists_and_no_description_at_all_are_no_classes(tmp_path, encoded):
+    plain = table(encoded, range(4))
+    features = {"label": [{"_type": "ClassLabel", "names": list(KINDS)}], "text": [{"dtype": "string"}]}
+    for place, told in enumerate(({"info": {"features": features}}, {"info": None})):
+        described = plain.replace_schema_metadata({"huggingface": json.dumps(told)})
+        as_parquet(tmp_path / str(place) / "train.parquet", described)
+        assert load_data(tmp_path / str(place)).classes == ("0", "1")
+
+
+def test_a_table_without_pictures_is_an_index_of_those_beside_it(tmp_path, encoded, sharded, picture):
+    """As img2dataset writes: a shard, and what it knows of each of its pictures."""
+    index = table(encoded, range(4), image="none", none=None)
+    shard = {f"{place}.{kind}": text for place in range(4) for kind, text in sample(encoded, place).items()}
+    sharded(tmp_path / "shards" / "00000.tar", shard)
+    as_parquet(tmp_path / "shards" / "00000.parquet", index)
+    assert load_data(tmp_path / "shards", held_out=0).train.captions == tuple(f"nr {i}" for i in range(4))
+    for place in range(4):
+        picture(tmp_path / "folder" / f"c{place % 2}" / f"{place}.png", place)
+    as_parquet(tmp_path / "folder" / "embeddings.parquet", index)
+    assert load_data(tmp_path / "folder").classes == ("c0", "c1")
+    as_parquet(tmp_path / "alone" / "embeddings.parquet", index)
+    with pytest.raises(DataError, match="no column of pictures"):
+        load_data(tmp_path / "alone")
+
+
+def test_a_test_split_without_labels_is_left_out_and_says_so(tmp_path, encoded):
+    """As of a competition, whose answers the hub marks with −1."""
+    as_parquet(tmp_path / "train-00000.parquet", table(encoded, range(8)))
+    secret = table(encoded, range(8, 12), label=pyarrow.array([-1] * 4, pyarrow.int64()))
+    as_parquet(tmp_path / "test-00000.parquet", secret)
+    data = load_data(tmp_path, held_out=0.25)
+    assert (len(data.train), len(data.held_out)) == (6, 2)
+    assert {item.reason for item in data.skipped} == {"no label in its row"}
+
+
+def sample(encoded, place: int) -> dict[str, bytes]:  # type: ignore[no-untyped-def]
+    return {"png": encoded(place), "txt": f"nr {place}".encode()}
+
+
 def test_what_is_saved_to_disk_is_the_same(parquet, tmp_path, encoded):
     root = tmp_path / "saved"
     for split, seeds in (("train", range(7)), ("test", range(7, 10))):

@@ -40,7 +40,7 @@ def read_columns(schema: Any) -> Columns:
     from pyarrow import types
 
     described = _features(schema)
-    classes = {name: of["names"] for name, of in described.items() if of.get("_type") == "ClassLabel"}
+    classes = {name: of["names"] for name, of in described.items() if _is_class(of)}
     pictures = [field.name for field in schema if _is_encoded(field.type)]
     labels = [field.name for field in schema if types.is_integer(field.type) or _is_text(field.type)]
     label = next((name for name in labels if name in classes), _named(_LABELS, labels))
@@ -56,11 +56,16 @@ def read_columns(schema: Any) -> Columns:
 
 def _features(schema: Any) -> dict[str, Any]:
     try:
-        info = json.loads((schema.metadata or {}).get(b"huggingface", "{}")).get("info", {})
+        info = json.loads((schema.metadata or {}).get(b"huggingface", "{}")).get("info")
     except json.JSONDecodeError:  # the pictures are there all the same
         return {}
-    features: dict[str, Any] = info.get("features") or {}
+    features: dict[str, Any] = (info or {}).get("features") or {}
     return features
+
+
+def _is_class(feature: Any) -> bool:
+    """Return whether a feature is a class; that of a column of lists may be a list itself."""
+    return isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
 
 
 def _named(wanted: tuple[str, ...], names: list[str]) -> str | None:

@@ -49,7 +49,9 @@ def load_data(
     store, rows, unreadable = _store(found, wish, memory_limit, progress)
     if len(rows) < 2:
         raise DataError(_too_few(where, len(rows), unreadable))
-    held = _own_split(found, rows, where) if found.held_out is not None else _draw(len(rows), held_out, seed)
+    # A test split of which nothing is known, as of a competition, is left out and has said so.
+    is_own = found.held_out is not None and found.held_out.any()
+    held = _own_split(found, rows, where) if is_own else _draw(len(rows), held_out, seed)
     whole, classes = _whole(found, store, rows)
     train, test = (whole.select(chosen.nonzero()[:, 0]) for chosen in (~held, held))
     reading = {
@@ -88,7 +90,10 @@ def _own_split(found: Found, rows: Tensor, where: str) -> Tensor:
     """Return which of the readable examples are the source's own test examples: bool (N,)."""
     held = torch.from_numpy(found.held_out)[rows]
     if held.all() or not held.any():
-        raise DataError(f"One of the two splits of '{where}' has no readable example: mend or remove it.")
+        first = f" ('{found.skipped[0].name}': {found.skipped[0].reason})" if found.skipped else ""
+        raise DataError(
+            f"One of the two splits of '{where}' has no readable example{first}: mend or remove it."
+        )
     return held
 
 

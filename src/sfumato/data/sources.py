@@ -4,7 +4,7 @@ A built-in name wins over a file of that name, which can be given as "./digits" 
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from sfumato.data.nested import NestedFiles, first_shard
 from sfumato.errors import DataError
 
 Source = str | Path | np.ndarray
+IN_MEMORY = "an array in memory"
 
 # Each returns None where it finds nothing of its kind.
 LAYOUTS = (find_idx, find_cifar, find_celeba, find_folder)
@@ -53,12 +54,28 @@ def find(source: Source, seed: int, memory_limit: int) -> Found:
         return tables.read_tables(path.parent, (path.name,), memory_limit)
     files = open_files(path, memory_limit)
     if isinstance(files, FolderFiles) and (names := tables.table_names(files.names)):
-        return tables.read_tables(path, names, memory_limit)
-    for view in _views(files, memory_limit):
-        for layout in LAYOUTS:
-            if (found := layout(view)) is not None:
-                return found
-    raise DataError(f"'{source}' holds no pictures: give a folder or archive of files such as .png or .jpg.")
+        return _in_tables(files, names, memory_limit)
+    if (found := _laid_out(files, memory_limit)) is None:
+        raise DataError(
+            f"'{source}' holds no pictures: give a folder or archive of files such as .png or .jpg."
+        )
+    return found
+
+
+def _in_tables(files: FolderFiles, names: Sequence[str], memory_limit: int) -> Found:
+    """Return what tables hold, or, where they are an index of pictures beside them, those."""
+    try:
+        return tables.read_tables(files.root, names, memory_limit)
+    except tables.NoPicturesError:
+        if (found := _laid_out(files, memory_limit)) is None:
+            raise
+        return found
+
+
+def _laid_out(files: Files, memory_limit: int) -> Found | None:
+    """Return what the first layout finds that finds anything."""
+    views = _views(files, memory_limit)
+    return next((found for view in views for layout in LAYOUTS if (found := layout(view)) is not None), None)
 
 
 def _views(files: Files, memory_limit: int) -> Iterator[Files]:
@@ -82,7 +99,7 @@ def _views(files: Files, memory_limit: int) -> Iterator[Files]:
 def names(source: Source) -> tuple[str, str]:
     """Return a short name for titles, such as "emoji" of "sets/emoji.tar.xz", and the source as text."""
     if isinstance(source, np.ndarray):
-        return "array", "an array in memory"
+        return "array", IN_MEMORY
     if (hub := HubName.parse(source)) is not None:
         return hub.title, str(source)
     name = str(source) if source in BUILT_IN else Path(source).expanduser().resolve().name
@@ -91,6 +108,8 @@ def names(source: Source) -> tuple[str, str]:
 
 
 def _missing(source: str) -> str:
+    if source == IN_MEMORY:
+        return f"this data was {source}, which cannot be read again: save it as an .npy and load that."
     near = get_close_matches(source, BUILT_IN, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     choices = ", ".join(BUILT_IN)

@@ -25,6 +25,10 @@ ENDINGS = tuple(KINDS)
 _LEFTOVERS = ("cache-", "tmp")  # what the hub's library leaves beside what it saved
 
 
+class NoPicturesError(DataError):
+    """Tables without a column of pictures, such as an index of those that lie beside it."""
+
+
 def table_names(names: Sequence[str]) -> tuple[str, ...]:
     """Return those of `names` that are tables of examples."""
     tables = (name for name in names if name.lower().endswith(ENDINGS))
@@ -35,15 +39,15 @@ def read_tables(root: Path, names: Sequence[str], memory_limit: int) -> Found:
     """Return the pictures of the tables `names` below `root`, one or more, with what their columns say.
 
     memory_limit: bytes that the pictures of .parquet files may take, encoded.
-    Raises DataError for a broken table, one without pictures, tables of several data sets, and where pyarrow
-    is not installed.
+    Raises DataError for a broken table, tables of several data sets, and where pyarrow is not installed, and
+    NoPicturesError for tables without pictures.
     """
     _check_one_set(root, names)
     used, held_out, skipped = sort_out([_split_of(name) for name in names])
     tables = [opened(root / names[place]) for place in used]
     columns = read_columns(tables[0].schema)
     if columns.picture is None:
-        raise DataError(
+        raise NoPicturesError(
             f"'{names[used[0]]}' has no column of pictures, a struct of bytes and path: its columns are "
             f"{', '.join(tables[0].schema.names)}."
         )
