@@ -1,8 +1,11 @@
 """Black and white by a stated seed: the right probabilities, static, its own for every seed and split."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sfumato.data import Dataset, load_data
 from sfumato.data.binarise import binarised
@@ -45,6 +48,13 @@ def test_splits_do_not_share_their_draws() -> None:
     drawn = binarised(grey(128, 200), seed=0)
     some = torch.arange(40)
     assert not torch.equal(drawn.train.store.take(some), drawn.held_out.store.take(some))
+
+
+def test_pictures_that_do_not_fit_into_memory_stay_grey(tmp_path: Path) -> None:
+    for place in range(4):
+        Image.fromarray(np.full((8, 8), 60 * place, np.uint8)).save(tmp_path / f"{place}.png")
+    with pytest.raises(ConfigError, match="do not fit into memory"):
+        load_data(tmp_path, memory_limit=1, binarise=True)
 
 
 def test_only_grey_pictures_become_black_and_white() -> None:

@@ -20,8 +20,9 @@ _CHUNK = 4096
 
 
 def binarised(dataset: Dataset, seed: int = 0) -> Dataset:
-    """Return the data set with every pixel 0 or 255, drawn by `seed`; raise ConfigError for other than grey.
+    """Return the data set with every pixel 0 or 255, drawn by `seed`.
 
+    Raises ConfigError for other than grey pictures, and for a set that does not fit into memory.
     Both splits are drawn anew for another seed, which should be the one that the data was loaded with:
     `load_data` with `binarise` reads it alike again.
     """
@@ -29,6 +30,11 @@ def binarised(dataset: Dataset, seed: int = 0) -> Dataset:
         raise ConfigError(
             f"only grey pictures can be made black and white, not examples of shape {dataset.shape}: "
             "read them with 1 channel."
+        )
+    if not all(split.store.in_memory for split in (dataset.train, dataset.held_out)):
+        raise ConfigError(
+            "pictures that do not fit into memory cannot be made black and white once and for all: read them "
+            "with a smaller size, or a higher memory_limit."
         )
     return replace(
         dataset,
