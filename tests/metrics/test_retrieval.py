@@ -41,6 +41,14 @@ def test_an_encoder_that_says_one_thing_finds_nothing() -> None:
         assert (result.captions, result.pictures) == (0, 0)
 
 
+def test_codes_that_are_not_finite_find_nothing() -> None:
+    among, broken = groups([str(number) for number in range(40)], 10, generator()), drawn(40, 4)
+    broken[::2] = torch.nan
+    result = retrieval(broken, broken, among)
+    assert (result.captions, result.pictures) == (0, 0)
+    assert not found(torch.full((3, 3), torch.nan), torch.eye(3, dtype=torch.bool), 1).any()
+
+
 def test_codes_that_agree_find_all_and_strangers_find_what_chance_does() -> None:
     among = [rows for seed in range(20) for rows in groups([str(n) for n in range(500)], 50, generator(seed))]
     codes = drawn(500, 16)

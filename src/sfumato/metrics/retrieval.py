@@ -60,7 +60,8 @@ def found(similarities: Tensor, right: Tensor, k: int) -> Tensor:
     similarities: (Q, K) of questions to candidates; right: (Q, K) bool, which of them answer.
     """
     best = similarities.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
-    before = ((similarities >= best) & ~right).sum(1)
+    # Not "at least as near": of a code that is not finite nothing is near, and it must find nothing.
+    before = (~(similarities < best) & ~right).sum(1)
     return (before < k) & right.any(1)
 
 
