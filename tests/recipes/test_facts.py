@@ -8,6 +8,7 @@ import torch
 from helpers import captioned_folder
 from sfumato.data import Dataset, load_data
 from sfumato.recipes import configure, facts
+from sfumato.runs.config import LatentConfig
 from sfumato.train.budget import Budget
 
 
@@ -49,3 +50,10 @@ def test_the_longer_a_training_the_wider_its_network(tmp_path: Path, monkeypatch
     assert [widths(f"{facts.SLOWER * seconds}s") for seconds in budgets] == times
     monkeypatch.setattr(facts, "best_device", lambda: torch.device("mps"))  # of which nothing is known
     assert [widths(f"{seconds}s") for seconds in budgets] == times
+
+
+@pytest.mark.parametrize("recipe", ["vae", "ladder-vae", "vq-vae"])
+def test_codes_of_colour_pictures_are_no_bytes_to_be_told_in_bins(recipe: str, data: Dataset) -> None:
+    codes = LatentConfig(run="", shape=(4, 8, 8), mean=(0.0,) * 4, std=(1.0,) * 4, decodes=True)
+    assert configure(data, recipe).family["decoder"] == "logistic"
+    assert configure(data, recipe, latent=codes).family["decoder"] == "gaussian"

@@ -119,11 +119,12 @@ class Facts:
         return small if self.is_small else large
 
     def decoder(self) -> str:
-        """Return the likelihood that suits the examples: of bytes in their bins for colour pictures.
+        """Return the likelihood that suits what is modelled: of bytes in their bins for colour pictures.
 
         A Gaussian's one width an example says less of the values and is learned sooner.
         """
-        return "logistic" if self.is_pictures and self.shape[0] > 1 else "gaussian"
+        of_bytes = self.latent is None and self.is_pictures
+        return "logistic" if of_bytes and self.shape[0] > 1 else "gaussian"
 
     def codebook(self) -> dict[str, object]:
         """Return the size of a book of codes, the numbers in a code, and what reads them."""
