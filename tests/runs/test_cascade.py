@@ -82,6 +82,8 @@ def test_python_refuses_before_anything_is_written(source: Path, tmp_path: Path)
         sfumato.fit_cascade(dataset, out, "glide", budget="")
     with pytest.raises(DataError, match="neither a file"):  # it has to be read again, for the smaller stage
         sfumato.fit_cascade(replace(dataset, source=str(tmp_path / "gone")), out, "glide")
+    with pytest.raises(DataError, match=r"an array in memory.*save it as an \.npy"):
+        sfumato.fit_cascade(replace(dataset, source="an array in memory"), out, "glide")
     assert not out.exists()
 
 
@@ -269,6 +271,19 @@ def test_what_is_said_again_must_be_what_was_said(source: Path, cascade: Cascade
             train_as_wished(again(cascade, **said), resume=True)
     with pytest.raises(ConfigError, match="without --latent"):
         train_as_wished(replace(again(cascade), latent=cascade.folder), resume=True)
+
+
+def test_a_seed_is_its_own_and_not_that_of_the_reading(
+    source: Path, cascade: Cascade, tmp_path: Path
+) -> None:
+    folder = tmp_path / "seeded"
+    shutil.copytree(cascade.folder, folder)
+    write_cascade(folder, read_cascade(folder).model_copy(update={"seed": 5}))
+    begun = replace(again(cascade, source=source, recipe="glide", seed=5), out=folder)
+    with pytest.raises(ConfigError, match="has used its budget"):
+        train_as_wished(begun, resume=True)
+    with pytest.raises(RunError, match="seed = 5, not 0"):
+        train_as_wished(replace(begun, seed=0), resume=True)
 
 
 def test_a_new_budget_is_kept_and_other_data_is_not_taken(

@@ -83,8 +83,9 @@ def taken_up(wish: CascadeWish, folder: Path) -> CascadeConfig:
     What is said again must be what was said before: raises RunError that names the first difference.
     """
     plan = read_cascade(folder)
-    old = {"recipe": plan.recipe, "seed": plan.seed, **plan.reading, **_by_key(plan.settings)}
-    said = {"recipe": wish.recipe, "seed": wish.seed, **wish.reading}
+    # The reading of data has a seed too, which is not the one that is said.
+    old = {**plan.reading, "recipe": plan.recipe, "seed": plan.seed, **_by_key(plan.settings)}
+    said = {**wish.reading, "recipe": wish.recipe, "seed": wish.seed}
     again = {key: value for key, value in said.items() if value is not None}
     difference = first_difference(old, {**old, **again, **_by_key(wish.settings)})
     if difference:

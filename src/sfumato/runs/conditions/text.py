@@ -80,12 +80,12 @@ def pass_on(folder: Path, other: Path) -> None:
 def open_tokenizer(folder: Path) -> Tokenizer:
     """Read the tokenizer of a run; raise RunError where it is missing or damaged."""
     try:
-        return Tokenizer.from_json((folder / TOKENIZER).read_text())
+        return Tokenizer.from_json((folder / TOKENIZER).read_text("utf-8"))
     except OSError as error:
         raise RunError(
             f"{folder / TOKENIZER} is missing, without which words mean nothing to this model: restore it."
         ) from error
-    except ConfigError as error:
+    except (UnicodeDecodeError, ConfigError) as error:
         raise RunError(f"{folder / TOKENIZER}: {error}") from error
 
 
