@@ -32,7 +32,7 @@ LEAST_EVEN = 32
 """The most levels below 256 that data is looked through for."""
 
 SMALL_SIDE = 24
-FINEST_WIDTH = ((20.0, 24), (90.0, 32), (240.0, 48), (600.0, 64), (3600.0, 96), (math.inf, 128))
+FINEST_WIDTH = ((20.0, 24), (90.0, 32), (240.0, 48), (1200.0, 64), (3600.0, 96), (math.inf, 128))
 """Channels of the finest level for training times below so many seconds."""
 SLOWER = 4.0
 """How often as long as one with fast bf16 a processor without it takes for a step (docs/speed.md)."""
