@@ -141,7 +141,9 @@ class HeldOutLoss:
         return self._family.with_modules({**modules, **networks})
 
     def _batches(self) -> Iterator[tuple[Batch, Draws]]:
-        for number, indices in enumerate(self._indices.split(self._chunk)):
+        # Parts as large as each other: what a family measures may mean little of a last one of few.
+        parts = self._indices.tensor_split(max(1, math.ceil(len(self._indices) / self._chunk)))
+        for number, indices in enumerate(parts):
             draws = self._family.draw(len(indices), self._shape, generator(0, "held-out", number))
             moved = {name: to_device(value, self._device) for name, value in draws.items()}
             yield self._load(indices), moved

@@ -131,6 +131,11 @@ def test_a_collapsed_encoder_is_noticed(features: nn.Module, words: str) -> None
     assert words in said
 
 
+def test_one_example_alone_can_be_looked_at() -> None:
+    """As where one picture is held out: it has no pair whose distance could be measured."""
+    assert UNIFORMITY not in measured(built(), rows=1)
+
+
 def test_a_constant_encoder_recognises_no_view() -> None:
     family = built()
     family.module.features = Constant()

@@ -109,14 +109,15 @@ class ContrastiveEncoder:
 
     @torch.no_grad()
     def measures(self, batch: Batch, draws: Draws) -> Mapping[str, float]:
-        """Return how the embeddings of a batch lie, see `embedding_geometry`, and the temperature."""
+        """Return how the embeddings of a batch lie, see `geometry`, and the temperature."""
         embeddings = self.module.features(self.views(batch.examples, draws)).float()
         first, second = self.module.project(embeddings).chunk(2)
         similarities, partners = paired(first, second, self.module.scale)
         units = unit(first), unit(second)
+        spread = {UNIFORMITY: uniformity(units[0])} if len(units[0]) > 1 else {}  # of one there is no pair
         return {
+            **spread,
             ALIGNMENT: alignment(*units),
-            UNIFORMITY: uniformity(units[0]),
             RANK: effective_rank(embeddings.chunk(2)[0]),
             RECOGNISED: 100 * recognised(similarities, partners),
             TEMPERATURE: float(1 / self.module.scale),
