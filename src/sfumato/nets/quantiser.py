@@ -62,6 +62,8 @@ class Quantiser(nn.Module):
         """
         counts = torch.bincount(self.nearest(z).flatten(), minlength=len(self.usage)).to(self.usage)
         _over_processes(counts, ReduceOp.SUM)
+        if not counts.any():  # nobody was watched, which says nothing of any code
+            return
         self.usage.lerp_(counts * len(counts) / counts.sum().clamp(min=1), PACE)
         dead = (self.usage < DEAD).nonzero()[:, 0]
         if not len(dead):
@@ -87,5 +89,6 @@ def _over_processes(value: Tensor, operation: ReduceOp.RedOpType) -> None:
 
 def perplexity(counts: Tensor) -> float:
     """Return exp of the entropy of choices `counts`: (K,), between 1 and K: how many codes are in play."""
-    shares = counts.double() / counts.sum()
+    counts = counts.cpu().double()  # Apple's GPU has no float64
+    shares = counts / counts.sum()
     return float(torch.special.entr(shares).sum().exp())
