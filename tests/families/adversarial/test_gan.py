@@ -14,7 +14,7 @@ from sfumato.families.adversarial.game import CRITIC, GENERATOR, AdversarialGame
 from sfumato.families.adversarial.gan import GAN
 from sfumato.families.adversarial.losses import LOSSES
 from sfumato.families.adversarial.measures import coverage, relative_spread
-from sfumato.families.adversarial.penalties import Penalties
+from sfumato.families.adversarial.penalties import Penalties, gradient
 from sfumato.families.agreements import Batch, DataFacts, Encoder, Generator, Measured
 from sfumato.randomness import SeededNoise
 
@@ -192,6 +192,14 @@ def turns(name: str, penalties: Penalties) -> tuple[complex, complex]:
         columns.append([(after - before) / (2 * step) for after, before in zip(ahead, back, strict=True)])
     first, second = torch.linalg.eigvals(torch.tensor(columns, dtype=torch.float64)).tolist()
     return first, second
+
+
+def test_of_two_outputs_the_penalty_is_on_what_their_softmax_sees() -> None:
+    """One output up as steeply as the other down: their sum is flat, the log-odds rise by 2·3."""
+    x = torch.randn(5, 1, generator=torch.Generator().manual_seed(0))
+    slope = gradient(lambda x, condition: torch.cat([3 * x, -3 * x], 1), x, None)
+    assert torch.equal(slope, torch.full_like(x, 6.0))
+    assert torch.equal(gradient(lambda x, condition: 3 * x, x, None), torch.full_like(x, 3.0))
 
 
 ONE_NUMBER = sorted(set(LOSSES) - {"lecture"})

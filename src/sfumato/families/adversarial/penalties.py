@@ -26,11 +26,15 @@ Critic = Callable[[Tensor, Condition | None], Tensor]
 
 
 def gradient(critic: Critic, x: Tensor, condition: Condition | None) -> Tensor:
-    """Return the gradient by x: (B, ...) of the critic's summed outputs as (B, D), differentiable."""
+    """Return the gradient by x: (B, ...) of what the critic says as (B, D), differentiable.
+
+    Of two outputs, whose softmax is read, that is how far the first lies above the second.
+    """
     x = x.detach().requires_grad_()
     with torch.enable_grad():
-        said = critic(x, condition).float().sum()
-        (slope,) = torch.autograd.grad(said, x, create_graph=True)
+        said = critic(x, condition).float()
+        above = said[:, 0].sum() - said[:, 1:].sum()
+        (slope,) = torch.autograd.grad(above, x, create_graph=True)
     return slope.flatten(1).float()
 
 
