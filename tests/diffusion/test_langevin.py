@@ -15,6 +15,7 @@ from sfumato.diffusion.samplers import (
     PredictorCorrector,
     Question,
     Step,
+    UniPC,
     check_sampler,
     ddim,
     predictor_corrector,
@@ -218,6 +219,11 @@ def test_a_corrector_adds_its_rounds_to_the_evaluations_at_every_step():
         )
     )
     assert [frame.evaluations for frame in frames] == [0, 4, 8, 12]
+
+
+def test_a_predictor_that_would_lose_the_moves_is_refused():
+    with pytest.raises(ConfigError, match="UniPC corrects by itself"):
+        PredictorCorrector(UniPC())
 
 
 def test_the_predictor_keeps_its_memory():

@@ -26,6 +26,7 @@ from sfumato.diffusion.combination import add_to, added
 from sfumato.diffusion.later import later
 from sfumato.diffusion.samplers.base import Question, Sampler, Scales, Step, check_sampler
 from sfumato.diffusion.samplers.sde import EulerMaruyama
+from sfumato.diffusion.samplers.unipc import UniPC
 from sfumato.diffusion.schedules import Schedule
 from sfumato.errors import ConfigError
 from sfumato.randomness import Noise
@@ -84,7 +85,8 @@ class AnnealedLangevin:
 class PredictorCorrector:
     """`rounds` Langevin moves at t, then the predictor's step from t to s.
 
-    predictor: any sampler; snr: their signal-to-noise ratio of a move, whose size is r = (2·snr·alpha_ts)²;
+    predictor: any sampler but UniPC, which starts a step from what it remembers and so would lose the moves;
+    snr: their signal-to-noise ratio of a move, whose size is r = (2·snr·alpha_ts)²;
     rounds: their M. It makes `rounds` evaluations a step besides the predictor's own. Where alpha_t = 0 there
     is nothing to correct, and no move is made. Its distribution is the true one to O(snr²).
     """
@@ -99,6 +101,8 @@ class PredictorCorrector:
                 f"a corrector needs an snr between 0 and 1 and at least 1 round, not {self.snr} "
                 f"and {self.rounds}"
             )
+        if isinstance(self.predictor, UniPC):
+            raise ConfigError("UniPC corrects by itself and would lose these moves: take DPM-Solver++.")
 
     def check(self, schedule: Schedule) -> None:
         """Refuse what the predictor refuses."""
