@@ -63,10 +63,8 @@ def variance_laws() -> Iterator[Finding]:
         prediction, share = variance.split(output)
         yield subject.equal("the prediction's outputs", prediction, split[name][0])
         told = split[name][1]
-        same = share is None and told is None
-        yield subject.holds(
-            "outputs", variance.outputs == (1 if told is None else 2) and (same or told is not None)
-        )
+        same = (share is None) == (told is None)
+        yield subject.holds("outputs", variance.outputs == (1 if told is None else 2) and same)
         if share is not None and told is not None:
             yield subject.equal("the fraction's outputs", share, told)
     learned = Subject("variance", {"variance": "learned"})
