@@ -70,7 +70,7 @@ class VariationalBound(Objective):
         density, chain = step_density(self.times), self.chain(denoiser)
         index = (as_time(t) * density.steps).round()
         nats = chain.term(estimate, x0, x_t, index)
-        probability = density.probabilities(denoiser.schedule).to(t.device)[index.long() - 1]
+        probability = as_time(density.probabilities(denoiser.schedule), t.device)[index.long() - 1]
         return bits_per_dimension(nats / probability.to(nats), x0[0].numel())
 
 

@@ -181,7 +181,7 @@ class FlowLikelihood:
     ) -> Tensor:
         from torchdiffeq import odeint
 
-        angles = as_time(torch.stack([start, end]).to(state.device))
+        angles = as_time(torch.stack([start, end]), state.device)
         # A step must end at the last angle: beyond it there are no levels.
         options = {"norm": worst_image, "step_t": angles[1:], "dtype": angles.dtype}
         try:

@@ -46,6 +46,7 @@ def effective_rank(embeddings: Tensor) -> float:
     Variance below the rounding of float32 counts as none: otherwise the rounding errors of one single point
     would look like many directions.
     """
+    embeddings = embeddings.cpu()  # Apple's GPU has no float64
     centred = (embeddings - embeddings.mean(0)).double()
     variances = torch.linalg.svdvals(centred).square()
     floor = torch.finfo(torch.float32).eps ** 2 * embeddings.double().square().sum()
