@@ -51,8 +51,8 @@ class Scales:
         last = -(-side // (fold * 2**halvings))
         if last < 2:
             raise ConfigError(
-                f"pictures of {height}×{width} cannot be halved to {count} scales: give fewer widths, "
-                "or fewer groups of latents."
+                f"pictures of {height}×{width} have no {count} scales, each half the one before: give "
+                "fewer widths, or fewer groups of latents."
             )
         return cls(shape[0], (height, width), (fold, *[2] * halvings, last))
 
