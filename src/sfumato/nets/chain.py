@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.condition import Condition
-from sfumato.nets.levels import Level, exact, normal_of, raw_of, standard
+from sfumato.nets.levels import Level, normal_of, raw_of, standard
 from sfumato.normal import Normal
+from sfumato.precision import at_least_float32
 
 KEEP = 0.5**0.5
 """How much of a level of the same size reaches the next before training; the other half is noise."""
@@ -51,7 +52,7 @@ class Near(nn.Module):
 
     def forward(self, z: Tensor, level: Tensor, condition: Condition | None) -> Tensor:
         """Return the network's output beside that step's mean and log std: (B, n·C, ...)."""
-        output = exact(self.network(z, level, condition))
+        output = at_least_float32(self.network(z, level, condition))
         channels = z.shape[1]
         spread = output[:, channels:] + raw_of((1 - KEEP**2) ** 0.5)
         return torch.cat([output[:, :channels] + KEEP * z, spread], 1)
@@ -66,7 +67,7 @@ class Untold(nn.Module):
 
     def forward(self, z: Tensor, level: Tensor, condition: Condition | None) -> Tensor:
         """Return the network's output."""
-        return exact(self.network(z, condition))
+        return at_least_float32(self.network(z, condition))
 
 
 class OwnPairs(nn.Module):

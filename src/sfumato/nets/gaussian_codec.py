@@ -18,6 +18,7 @@ from sfumato.nets.embedding import LabelEmbedding
 from sfumato.nets.folded import FoldedReader, FoldedWriter, grid_of
 from sfumato.nets.mlp import ResidualLayer
 from sfumato.normal import Normal
+from sfumato.precision import at_least_float32
 
 CHANNELS = 32
 """Numbers a place between a picture's map and its flat code."""
@@ -96,8 +97,7 @@ class GaussianCodec(nn.Module):
 
 def posterior_of(statistics: Tensor) -> Normal:
     """Return the Gaussian whose means and log standard deviations are the two halves: (B, 2·latent)."""
-    wide = statistics if statistics.dtype.itemsize > 4 else statistics.float()
-    mean, log_std = wide.chunk(2, dim=1)
+    mean, log_std = at_least_float32(statistics).chunk(2, dim=1)
     return Normal(mean, log_std.clamp(LEAST_LOG_STD, GREATEST_LOG_STD).exp())
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sfumato.condition import Condition
 from sfumato.normal import Normal
+from sfumato.precision import at_least_float32
 
 WIDEST = 5.0
 """Largest size of a logarithm of a deviation, approached softly (Vahdat & Kautz 2020, their code)."""
@@ -56,14 +57,9 @@ class Levels(Protocol):
         ...
 
 
-def exact(output: Tensor) -> Tensor:
-    """Return what a network put out in float32 at least, as divergences need it."""
-    return output.to(torch.promote_types(output.dtype, torch.float32))
-
-
 def normal_of(output: Tensor) -> Normal:
     """Return the Gaussian whose mean and log std are the halves of `output`: (B, 2C, ...) -> (B, C, ...)."""
-    mean, raw = exact(output).chunk(2, dim=1)
+    mean, raw = at_least_float32(output).chunk(2, dim=1)
     return Normal(mean, (WIDEST * torch.tanh(raw / WIDEST)).exp())
 
 

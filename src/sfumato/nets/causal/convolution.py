@@ -21,7 +21,7 @@ from sfumato.nets.causal.order import Raster, embedded
 from sfumato.nets.causal.transformer import Reading
 from sfumato.nets.causal.vocabulary import Vocabulary
 from sfumato.nets.conditions import Kinds, Told
-from sfumato.nets.levels import exact
+from sfumato.precision import at_least_float32
 
 REACH = 1
 """Places that a filter reaches up, and to each side."""
@@ -99,7 +99,7 @@ class PixelCNN(nn.Module):
         said = F.silu(self.told(self.start.expand(len(tokens), -1), condition).whole)
         for number, layer in enumerate(self.layers):
             above, left = layer(above, left, said, None if masks is None else masks[:, number])
-        return exact(self._logits(left.permute(0, 2, 3, 1), values).flatten(1, 3))
+        return at_least_float32(self._logits(left.permute(0, 2, 3, 1), values).flatten(1, 3))
 
     def _logits(self, found: Tensor, values: Tensor) -> Tensor:
         """Return the logits of each channel from what was found, (B, h, w, W): (B, h, w, channels, V)."""

@@ -23,7 +23,7 @@ from sfumato.nets.causal.attention import Attention, Kept, Masked
 from sfumato.nets.causal.order import Order, may_look
 from sfumato.nets.causal.vocabulary import Vocabulary
 from sfumato.nets.conditions import Kinds, Told
-from sfumato.nets.levels import exact
+from sfumato.precision import at_least_float32
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -110,7 +110,7 @@ class Products:
         for number, (layer, own, look) in enumerate(zip(self.layers, of_layers, looks, strict=True)):
             h = layer(h, own, look, None if masks is None else masks[:, number])
         scale, shift = of_head[:, None].chunk(2, -1)
-        return exact(self.head(modulated(h, scale, shift)))
+        return at_least_float32(self.head(modulated(h, scale, shift)))
 
 
 def as_multiplied(module: M) -> M:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sfumato.families.agreements import DataFacts
+from sfumato.precision import at_least_float32
 from sfumato.randomness import Noise
 
 LEVEL = 2 / 255
@@ -40,14 +41,9 @@ class Likelihood(Protocol):
         ...
 
 
-def wide(output: Tensor) -> Tensor:
-    """Bring a network's output to at least float32: sums over pixels need the digits."""
-    return output.to(torch.promote_types(output.dtype, torch.float32))
-
-
 def halves(output: Tensor) -> tuple[Tensor, Tensor]:
     """Return the two numbers of each value, as at least float32."""
-    first, second = wide(output).chunk(2, dim=1)
+    first, second = at_least_float32(output).chunk(2, dim=1)
     return first, second
 
 

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import DataFacts
-from sfumato.families.variational.likelihoods.base import uniform_like, wide
+from sfumato.families.variational.likelihoods.base import uniform_like
+from sfumato.precision import at_least_float32
 from sfumato.randomness import Noise
 
 
@@ -36,15 +37,15 @@ class Bernoulli:
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         """Return Σ y·log σ(l) + (1 − y)·log σ(−l): (B,)."""
-        logits = wide(output)
+        logits = at_least_float32(output)
         white = (x.to(logits) + 1) / 2
         return -F.binary_cross_entropy_with_logits(logits, white, reduction="none").flatten(1).sum(1)
 
     def mean(self, output: Tensor) -> Tensor:
         """Return 2·σ(l) − 1."""
-        return torch.tanh(wide(output) / 2)
+        return torch.tanh(at_least_float32(output) / 2)
 
     def sample(self, output: Tensor, noise: Noise) -> Tensor:
         """Draw black (−1) or white (1)."""
-        probability = torch.sigmoid(wide(output))
+        probability = torch.sigmoid(at_least_float32(output))
         return 2 * (uniform_like(probability, noise) < probability).to(probability) - 1

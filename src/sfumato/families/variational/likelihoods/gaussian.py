@@ -11,8 +11,9 @@ from torch import Tensor
 
 from sfumato.errors import ConfigError
 from sfumato.families.agreements import DataFacts
-from sfumato.families.variational.likelihoods.base import LEVEL, halves, normal_like, wide
+from sfumato.families.variational.likelihoods.base import LEVEL, halves, normal_like
 from sfumato.normal import Normal
+from sfumato.precision import at_least_float32
 from sfumato.randomness import Noise
 
 LEAST_STD = LEVEL / 2
@@ -42,14 +43,14 @@ class FixedGaussian:
 
     def mean(self, output: Tensor) -> Tensor:
         """Return m."""
-        return wide(output)
+        return at_least_float32(output)
 
     def sample(self, output: Tensor, noise: Noise) -> Tensor:
         """Draw from N(m, std²)."""
         return self._normal(output).sample(normal_like(self.mean(output), noise))
 
     def _normal(self, output: Tensor) -> Normal:
-        mean = wide(output)
+        mean = at_least_float32(output)
         return Normal(mean, mean.new_tensor(self.std))
 
 
