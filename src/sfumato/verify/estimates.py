@@ -10,7 +10,14 @@ from torch import Tensor
 from sfumato.condition import Condition
 from sfumato.diffusion.denoiser import Denoiser, NetworkDenoiser
 from sfumato.diffusion.exact import ExactDenoiser, gaussian
-from sfumato.diffusion.guidance import AutoGuided, ClassifierFree, ClassifierGuided, Inpainted, Measured
+from sfumato.diffusion.guidance import (
+    AutoGuided,
+    ClassifierFree,
+    ClassifierGuided,
+    GuidedByEach,
+    Inpainted,
+    Measured,
+)
 from sfumato.diffusion.level import Level
 from sfumato.diffusion.prediction import V
 from sfumato.diffusion.schedules import CosineVP, LinearVP
@@ -149,9 +156,36 @@ def guidance_laws() -> Iterator[Finding]:
         ]
         yield subject.equal("evaluations", as_double(count), as_double([2, 1, 1, 2]))
         yield subject.refused("an empty interval", partial(ClassifierFree, denoiser, 2.0, (0.5, 0.5)))
+        yield from by_each_laws(schedule, x_t, t)
         yield from auto_laws(schedule, denoiser, x_t, t)
         yield from classifier_laws(schedule, x_t)
         yield from measurement_laws(schedule, x_t)
+
+
+def entangled(x: Tensor, level: Tensor, condition: Condition | None) -> Tensor:
+    """A network to which what one condition adds depends on the other."""
+    if condition is None:
+        return 0.5 * x
+    label, text = ((~condition.dropped[name]).to(x)[:, None] for name in ("label", "text"))
+    return 0.5 * x + 0.3 * label - 0.2 * text + 0.7 * label * text
+
+
+def by_each_laws(schedule: LinearVP | CosineVP, x_t: Tensor, t: Tensor) -> Iterator[Finding]:
+    """Yield the sum over the conditions of w_k (eps_k − eps_{k−1}), told one after another."""
+    subject = Subject("guidance", {"denoiser": "guided_by_each"})
+    denoiser = NetworkDenoiser(entangled, schedule, V())
+    told = Condition.of(label=torch.arange(4), text=torch.arange(4))
+    nothing, label, both = (
+        denoiser.estimate(x_t, t, condition) for condition in (told.drop_all(), told.without(["text"]), told)
+    )
+    led = GuidedByEach(denoiser, {"label": 2.5, "text": 4.0}, (0.2, 0.7))
+    of = led.estimate(x_t, t, told)
+    added = 2.5 * (label.eps - nothing.eps) + 4.0 * (both.eps - label.eps)
+    yield subject.equal("eps_0 + sum of w_k (eps_k − eps_{k−1})", of.eps, nothing.eps + added)
+    added = 2.5 * (label.x0 - nothing.x0) + 4.0 * (both.x0 - label.x0)
+    yield subject.equal("x0 likewise", of.x0, nothing.x0 + added)
+    counts = [led.evaluations(when, what) for when, what in ((0.6, told), (0.8, told), (0.6, None))]
+    yield subject.equal("evaluations", as_double(counts), as_double([3, 1, 1]))
 
 
 def auto_laws(schedule: LinearVP | CosineVP, strong: Denoiser, x_t: Tensor, t: Tensor) -> Iterator[Finding]:
