@@ -67,8 +67,9 @@ class Distillation:
     def players(self) -> tuple[Player, ...]:
         """Return the student and the critic, in this order."""
         return (
-            # The critic that measures the student's loss learns with it: a low one early means little.
-            Player(PLAYER, self.student.module, self.student_loss, steady=False),
+            # The critic knows the samples of the weights as they are: of none of their averages does a lower
+            # loss say that it is better.
+            Player(PLAYER, self.student.module, self.student_loss, compared=False),
             Player(
                 CRITIC,
                 self.critic.module,
@@ -76,6 +77,7 @@ class Distillation:
                 pace=CRITIC_PACE,
                 floor=CRITIC_FLOOR,
                 sampled=False,
+                compared=False,
             ),
         )
 
