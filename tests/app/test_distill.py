@@ -18,6 +18,7 @@ from sfumato.runs.build import refuse_idle_interval
 from sfumato.runs.distillation import distilled_config
 from sfumato.runs.distilling import begin_distillation
 from sfumato.runs.run import CHECKPOINT, Run
+from sfumato.train import comparable
 from sfumato.train.budget import Budget
 from sfumato.train.checkpoint import load
 from sfumato.train.events import Stepped
@@ -48,6 +49,26 @@ def test_the_game_is_played_with_a_short_memory_before_it_is_settled(teacher: Ru
     # Eight of the 20 steps of rise, of which the last three lie in the half that falls.
     expected = [5e-4 * (step + 1) / 20 * min(1, (8 - step) / 4) for step in range(8)]
     assert rates == pytest.approx(expected, rel=1e-9)
+
+
+def test_no_average_is_chosen_by_a_critic_that_knows_none(teacher: Run, tmp_path: Path) -> None:
+    training = begin_distillation(teacher, tmp_path / "run", Budget("steps", 8), 1, 0)
+    exhaust(training)
+    assert Run.open(tmp_path / "run").average == "middle"
+
+
+@pytest.mark.parametrize(
+    ("budget", "weight"), [("30s", 2.4), ("200s", 2.2), ("600s", 2.0), ("100000steps", 2.4)]
+)
+def test_the_longer_a_distillation_the_less_clearer_its_teacher(
+    teacher: Run, budget: str, weight: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparable, "fast_bf16", lambda device: True)
+    guided = copy.copy(teacher)
+    guided.model = replace(teacher.model, config=teacher.config.with_settings(("sampling.guidance=2.0",)))
+    config = distilled_config(guided, 1, 0, (), Budget.parse(budget))
+    assert config.distilled is not None
+    assert config.distilled.guidance == pytest.approx(weight)
 
 
 @pytest.mark.slow

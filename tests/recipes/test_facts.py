@@ -9,6 +9,7 @@ from helpers import captioned_folder
 from sfumato.data import Dataset, load_data
 from sfumato.recipes import configure, facts
 from sfumato.runs.config import LatentConfig
+from sfumato.train import comparable
 from sfumato.train.budget import Budget
 
 
@@ -37,7 +38,7 @@ def test_the_longer_a_training_the_wider_its_network(tmp_path: Path, monkeypatch
         found: list[int] = configure(data, "flow", budget=Budget.parse(budget)).network["widths"]
         return found
 
-    monkeypatch.setattr(facts, "fast_bf16", lambda device: True)
+    monkeypatch.setattr(comparable, "fast_bf16", lambda device: True)
     budgets = (10, 40, 120, 300, 1200, 7200)
     times = [widths(f"{seconds}s") for seconds in budgets]
     assert times == sorted(times)
@@ -45,10 +46,10 @@ def test_the_longer_a_training_the_wider_its_network(tmp_path: Path, monkeypatch
     # Steps and images take nobody knows how long.
     assert widths("100steps") == widths("1000000images") == widths("5m")
     # A processor that takes longer for each step has the network of as many steps elsewhere.
-    monkeypatch.setattr(facts, "best_device", lambda: torch.device("cpu"))
-    monkeypatch.setattr(facts, "fast_bf16", lambda device: False)
-    assert [widths(f"{facts.SLOWER * seconds}s") for seconds in budgets] == times
-    monkeypatch.setattr(facts, "best_device", lambda: torch.device("mps"))  # of which nothing is known
+    monkeypatch.setattr(comparable, "best_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(comparable, "fast_bf16", lambda device: False)
+    assert [widths(f"{comparable.SLOWER * seconds}s") for seconds in budgets] == times
+    monkeypatch.setattr(comparable, "best_device", lambda: torch.device("mps"))  # of which nothing is known
     assert [widths(f"{seconds}s") for seconds in budgets] == times
 
 

@@ -17,7 +17,8 @@ def distill_run(teacher: Path, out: Path | None, budget: str, steps: int, seed: 
     limit, opened = Budget.parse(budget), Run.open(teacher)
     folder = out or _twin(teacher, steps)
     refuse_at_once(folder)
-    config = distilled_config(opened, steps, seed)  # refuses what cannot be before the data is read
+    # Refuses what cannot be before the data is read.
+    config = distilled_config(opened, steps, seed, budget=limit)
     dataset = read_data(config.data.source, config.data.reading)
     taught = opened.diffusion.config.sampling.steps
     console.print(f"[bold]{teacher}[/] samples in {taught} steps; its twin in {folder} will in {steps}.")

@@ -16,7 +16,7 @@ from sfumato.runs.conditions.pretrained import pretrained_spec
 from sfumato.runs.conditions.text import learned
 from sfumato.runs.config import DataConfig, LatentConfig
 from sfumato.train.budget import Budget
-from sfumato.train.device import best_device, fast_bf16
+from sfumato.train.comparable import comparable_seconds
 
 MEASURED_ON = 4096
 """Examples on which the standard deviation is measured."""
@@ -34,8 +34,6 @@ LEAST_EVEN = 32
 SMALL_SIDE = 24
 FINEST_WIDTH = ((20.0, 24), (90.0, 32), (240.0, 48), (1200.0, 64), (3600.0, 96), (math.inf, 128))
 """Channels of the finest level for training times below so many seconds."""
-SLOWER = 4.0
-"""How often as long as one with fast bf16 a processor without it takes for a step (docs/speed.md)."""
 LIKELY = 300.0
 """Seconds that a training is taken for, of which only the steps or images are known."""
 
@@ -243,19 +241,9 @@ def data_config(
             "content_hash": dataset.content_hash,
         }
     )
-    seconds = alike(budget.amount) if budget is not None and budget.of == "seconds" else 0.0
     text = partial(text_spec, dataset, text_encoder)
     levels = levels_of(dataset.train.batch(some)[0]) if dataset.is_pictures else 256
-    return Facts(data, spec, seconds, latent, len(dataset.train), text, embedding, levels)
-
-
-def alike(seconds: float) -> float:
-    """Return in how many seconds a processor with fast bf16 takes the steps that this machine takes.
-
-    By its kind, not by the clock, so that all processes of a training choose the same network.
-    """
-    device = best_device()
-    return seconds if device.type != "cpu" or fast_bf16(device) else seconds / SLOWER
+    return Facts(data, spec, comparable_seconds(budget), latent, len(dataset.train), text, embedding, levels)
 
 
 def levels_of(examples: torch.Tensor) -> int:

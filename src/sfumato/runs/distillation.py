@@ -5,6 +5,7 @@ at which noise levels it is asked. The teacher's weights are kept in it, so that
 teacher's folder; they are needed for nothing else.
 """
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,9 @@ from sfumato.families.diffusion import Diffusion
 from sfumato.families.distillation import Distillation
 from sfumato.runs.build import build_context, build_diffusion
 from sfumato.runs.config import DiffusionConfig, RunConfig, parse_config
+from sfumato.train.budget import Budget
 from sfumato.train.checkpoint import Checkpoint, load, load_into, save
+from sfumato.train.comparable import comparable_seconds
 
 if TYPE_CHECKING:
     from sfumato.runs.run import Run
@@ -28,8 +31,10 @@ if TYPE_CHECKING:
 TEACHER = "teacher.safetensors"
 LATER_RATIOS = {1: (), 2: (1.5,), 3: (3.0, 0.75), 4: (5.0, 1.5, 0.5)}
 """Noise over the data's own deviation at the steps after the first, by the number of steps."""
-CLEARER = 1.2
-"""The teacher's guidance in distillation over the one that it is sampled with (docs/speed.md)."""
+CLEARER = ((120.0, 1.2), (400.0, 1.1), (math.inf, 1.0))
+"""The teacher's guidance in distillation over the one that it is sampled with, for trainings below so many
+`comparable_seconds`; where only steps are known, that of a short one. What a student leaves unclear for want
+of steps it makes up for, and what it has learned too much of it takes away (docs/speed.md)."""
 PACE = 5e-4
 """The student's learning rate: its own samples are its data, so it must not run ahead of its critic."""
 FLAT = 0.5
@@ -38,10 +43,13 @@ MOMENTUM = 0.5
 """Gradients of some steps ago were those of another student and another critic."""
 
 
-def distilled_config(teacher: "Run", steps: int, seed: int, settings: tuple[str, ...] = ()) -> RunConfig:
+def distilled_config(
+    teacher: "Run", steps: int, seed: int, settings: tuple[str, ...] = (), budget: Budget | None = None
+) -> RunConfig:
     """Return the configuration of a generator of `steps` steps distilled from `teacher`.
 
-    settings: "key=value" texts applied over it. Raises ConfigError for a number of steps that is not offered
+    settings: "key=value" texts applied over it; budget: how long it is to be trained, by which the teacher's
+    guidance goes. Raises ConfigError for a number of steps that is not offered
     and for a teacher that is distilled itself or has learned a variance.
     """
     config = teacher.diffusion.config
@@ -62,7 +70,7 @@ def distilled_config(teacher: "Run", steps: int, seed: int, settings: tuple[str,
         "seed": seed,
         "objective": {"name": "denoising"},
         "optimiser": {"name": "adamw", "weight_decay": 0.0, "momentum": MOMENTUM},
-        "distilled": {"teacher": str(teacher.folder), "guidance": _guidance(config)},
+        "distilled": {"teacher": str(teacher.folder), "guidance": _guidance(config, budget)},
         "training": {
             **tree["training"],
             "learning_rate": PACE,
@@ -82,7 +90,7 @@ def distilled_config(teacher: "Run", steps: int, seed: int, settings: tuple[str,
     return parse_config(tree).with_settings(settings)
 
 
-def _guidance(config: DiffusionConfig) -> float:
+def _guidance(config: DiffusionConfig, budget: Budget | None) -> float:
     """Return the weight of the teacher's guidance, above the one that it is sampled with by itself.
 
     Estimates of unclear pictures add up to unclear samples where there is but one step to make them.
@@ -94,7 +102,8 @@ def _guidance(config: DiffusionConfig) -> float:
             "for all by sampling.guidance."
         )
     guidable = bool(config.conditions) and config.training.condition_drop > 0
-    return weight * (CLEARER if guidable else 1.0)
+    clearer = next(factor for seconds, factor in CLEARER if comparable_seconds(budget) < seconds)
+    return weight * (clearer if guidable else 1.0)
 
 
 def keep_teacher(teacher: "Run", folder: Path) -> None:

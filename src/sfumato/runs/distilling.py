@@ -28,7 +28,7 @@ def begin_distillation(
     dataset: the teacher's own, read where it is not given. Raises ConfigError for what cannot be distilled,
     RunError for a folder that holds a run already and for data that is no longer the teacher's.
     """
-    config = distilled_config(teacher, steps, seed, settings)
+    config = distilled_config(teacher, steps, seed, settings, budget)
     if (folder / CONFIG).exists():
         raise RunError(f"{folder} holds a run already: choose another --out.")
     if dataset is None:
