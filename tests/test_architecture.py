@@ -32,7 +32,7 @@ ROOMS = {
     "app": MATHS | {"families", "data", "train", "metrics", "runs", "recipes", "api", "verify", "text"},
     "__main__": {"app"},
 }
-BASE = {"errors", "files", "lazy", "normal", "condition", "randomness"}
+BASE = {"errors", "files", "lazy", "normal", "condition", "precision", "randomness"}
 # The package's own door opens on everything, but only when it is used: `import sfumato` stays fast.
 DOOR = "__init__"
 TERMINAL = {"typer", "rich", "matplotlib"}
