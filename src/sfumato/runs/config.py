@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator
 
 from sfumato.errors import ConfigError, RunError, unknown
 from sfumato.runs.registry import Spec, complete
@@ -32,7 +32,12 @@ PIECE_FIELDS = (
 )
 
 
-Guidance = Annotated[float, Field(ge=0)] | dict[str, Annotated[float, Field(ge=0)]]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+ONE, EACH = "one", "of each"
+Guidance = Annotated[
+    Annotated[Weight, Tag(ONE)] | Annotated[dict[str, Weight], Tag(EACH)],
+    Discriminator(lambda value: EACH if isinstance(value, Mapping) else ONE),
+]
 """A weight, or one for each condition."""
 
 
@@ -51,6 +56,7 @@ INSTEAD = {
     "family": "a family comes with its recipe (--recipe), and its options are set one by one, such as "
     "family.latent=8",
     "latent": "a run keeps the autoencoder it began with, which --latent chooses",
+    "distilled": "a run keeps its teacher, which 'sfumato distill' chooses, and that one's --guidance",
 }
 """What to do instead of setting such a key, where that is not to read other data or take another recipe."""
 OTHERWISE = (
@@ -137,7 +143,7 @@ class DistilledConfig(Closed):
     """Of whom a run is distilled: the teacher's folder, for the record, and the weight it was guided with."""
 
     teacher: str
-    guidance: float = Field(1.0, ge=0)
+    guidance: Weight = 1.0
 
 
 class LatentConfig(Closed):
@@ -300,7 +306,7 @@ def parse_config(tree: dict[str, Any]) -> RunConfig:
         return kind.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        key = ".".join(str(part) for part in first["loc"] if part not in (ONE, EACH))
         raise ConfigError(f"{key} = {first['input']!r} will not do: {first['msg']}.") from error
 
 
