@@ -108,13 +108,16 @@ def distill(
     seed: int = 0,
     settings: Iterable[str] = (),
     listeners: Iterable[Subscriber] = (),
+    guidance: float | None = None,
 ) -> Run:
     """Distil `teacher` into a run of `steps` evaluations an image in the folder `out`, and return it.
 
-    The teacher's data is read again for what the model is told of it. Arguments and errors otherwise as for
-    `fit`.
+    The teacher's data is read again for what the model is told of it. guidance: the weight by which the
+    teacher is guided, by default what suits the budget: more is clearer and less varied. Arguments and errors
+    otherwise as for `fit`.
     """
-    training = begin_distillation(teacher, Path(out), Budget.parse(budget), steps, seed, tuple(settings))
+    limit, chosen = Budget.parse(budget), tuple(settings)
+    training = begin_distillation(teacher, Path(out), limit, steps, seed, chosen, guidance=guidance)
     return _carried_out(training, listeners, Path(out))
 
 

@@ -4,6 +4,7 @@ import copy
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from sfumato.errors import ConfigError, RunError
 from sfumato.families.distillation import Distillation
 from sfumato.metrics.frechet import frechet_between
 from sfumato.runs.build import refuse_idle_interval
+from sfumato.runs.config import parse_config
 from sfumato.runs.distillation import distilled_config
 from sfumato.runs.distilling import begin_distillation
 from sfumato.runs.run import CHECKPOINT, Run
@@ -32,6 +34,22 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Run:
     training.begin()
     exhaust(training)
     return Run.open(folder)
+
+
+def _changed(teacher: Run, **sections: dict[str, Any]) -> Run:
+    """Return the teacher as if it had been configured otherwise."""
+    tree = teacher.config.model_dump(mode="json")
+    tree |= {name: tree[name] | changes for name, changes in sections.items()}
+    changed = copy.copy(teacher)
+    changed.model = replace(teacher.model, config=parse_config(tree))
+    return changed
+
+
+def _guidance(teacher: Run, budget: Budget | None = None, asked: float | None = None) -> float:
+    """Return the weight of guidance that a student of `teacher` is taught with."""
+    config = distilled_config(teacher, 1, 0, (), budget, asked)
+    assert config.distilled is not None
+    return config.distilled.guidance
 
 
 def _distance(images: np.ndarray) -> float:
@@ -64,11 +82,27 @@ def test_the_longer_a_distillation_the_less_clearer_its_teacher(
     teacher: Run, budget: str, weight: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(comparable, "fast_bf16", lambda device: True)
-    guided = copy.copy(teacher)
-    guided.model = replace(teacher.model, config=teacher.config.with_settings(("sampling.guidance=2.0",)))
-    config = distilled_config(guided, 1, 0, (), Budget.parse(budget))
-    assert config.distilled is not None
-    assert config.distilled.guidance == pytest.approx(weight)
+    guided = _changed(teacher, sampling={"guidance": 2.0}, data={"shape": [1, 28, 28]})
+    assert _guidance(guided, Budget.parse(budget)) == pytest.approx(weight)
+    # Pictures of 8×8 leave nothing unclear.
+    assert _guidance(_changed(teacher, sampling={"guidance": 2.0}), Budget.parse(budget)) == 2
+
+
+def test_the_guidance_that_is_asked_for_goes_before_what_suits_the_budget(teacher: Run) -> None:
+    large = {"shape": [1, 28, 28]}
+    assert _guidance(_changed(teacher, data=large)) == pytest.approx(1.2)
+    assert _guidance(_changed(teacher, data=large), asked=1.5) == 1.5
+    of_each = _changed(teacher, sampling={"guidance": {"label": 3.0}})
+    with pytest.raises(ConfigError, match="--guidance, such as 3"):
+        _guidance(of_each)
+    assert _guidance(of_each, asked=1.5) == 1.5
+
+
+def test_a_teacher_that_cannot_be_guided_is_asked_as_it_is(teacher: Run) -> None:
+    unguidable = _changed(teacher, training={"condition_drop": 0.0}, data={"shape": [1, 28, 28]})
+    assert _guidance(unguidable) == 1
+    with pytest.raises(ConfigError, match=r"training\.condition_drop=0\.1"):
+        _guidance(unguidable, asked=1.5)
 
 
 @pytest.mark.slow
@@ -86,13 +120,15 @@ def test_one_step_becomes_as_varied_as_many(teacher: Run, tmp_path: Path) -> Non
 
 def test_a_distilled_run_is_a_run_like_any_other(teacher: Run, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
     out = tmp_path / "two"
-    assert call("distill", teacher.folder, "--steps", "2", "--budget", "6steps", "--out", out) == 0
+    asked = ("--steps", "2", "--guidance", "1.5", "--budget", "6steps")
+    assert call("distill", teacher.folder, *asked, "--out", out) == 0
+    assert "taught with a guidance of 1.5" in capsys.readouterr().err
     names = {path.name for path in out.iterdir()}
     wanted = {"config.json", "checkpoint.safetensors", "teacher.safetensors", "log.jsonl", "report.html"}
     assert wanted <= names
     config = json.loads((out / "config.json").read_text())
     assert config["recipe"] == "distilled"
-    assert config["distilled"]["teacher"] == str(teacher.folder)
+    assert config["distilled"] == {"teacher": str(teacher.folder), "guidance": 1.5}
     capsys.readouterr()
     assert call("sample", out, "-n", "12", "--out", tmp_path / "s.png") == 0
     assert "2 network evaluations each" in capsys.readouterr().out
@@ -107,7 +143,7 @@ def test_a_teacher_s_guidance_goes_into_its_student_and_is_no_longer_limited(tea
     guided.model = replace(teacher.model, config=teacher.config.with_settings(settings))
     config = distilled_config(guided, 1, 0)
     assert config.distilled is not None
-    assert config.distilled.guidance == pytest.approx(1.2 * 2)
+    assert config.distilled.guidance == 2
     refuse_idle_interval(config)
     with pytest.raises(ConfigError, match=r"sampling\.guidance=1 is none"):
         refuse_idle_interval(config.with_settings(("sampling.guidance_interval=[0.2,0.8]",)))
@@ -149,6 +185,7 @@ def test_what_cannot_be_distilled_is_refused(teacher: Run, tmp_path: Path, capsy
     assert call("distill", teacher.folder, "--steps", "7", "--out", tmp_path / "x") == 2
     assert not (tmp_path / "x").exists()
     assert call("distill", tmp_path / "none", "--out", tmp_path / "x") == 2
+    assert call("distill", teacher.folder, "--guidance", "inf", "--out", tmp_path / "x") == 2
     assert call("distill", teacher.folder, "--out", teacher.folder) == 2
     assert "--out" in capsys.readouterr().err
     begin_distillation(teacher, tmp_path / "once", Budget("steps", 1), 1, 0)

@@ -98,7 +98,7 @@ def build_sampling(config: DiffusionConfig, family: Diffusion) -> SamplingOption
     check_variance(sampler, family.denoiser.variance)
     grid.times(sampling.steps, schedule)
     if sampling.guidance != OFF or isinstance(family.objective, GuidedLoss):
-        _require_guidable(config, sampling.guidance)
+        require_guidable(config, sampling.guidance)
     threshold = sampling.threshold or ("none" if family.bounds is None else "static")
     options = SamplingOptions(
         sampler,
@@ -122,8 +122,17 @@ def refuse_idle_interval(config: DiffusionConfig) -> None:
         )
 
 
-def _require_guidable(config: DiffusionConfig, guidance: object) -> None:
-    known = [name for name in config.conditions if name not in always(config)]
+def guidable(config: DiffusionConfig) -> bool:
+    """Return whether the model was also trained without something that it is told."""
+    return bool(_hidden(config)) and config.training.condition_drop > 0
+
+
+def require_guidable(config: DiffusionConfig, guidance: object) -> None:
+    """Raise ConfigError, with the reason, where there is nothing to guide.
+
+    guidance: a weight, or one for each condition by name.
+    """
+    known = _hidden(config)
     if not known:
         raise ConfigError(
             "this model is told nothing that can be left out, so there is nothing to guide: use a guidance "
@@ -137,3 +146,8 @@ def _require_guidable(config: DiffusionConfig, guidance: object) -> None:
             "guidance needs a model that was also trained without its conditions: set "
             "training.condition_drop=0.1, or sampling.guidance=1 and objective=denoising."
         )
+
+
+def _hidden(config: DiffusionConfig) -> list[str]:
+    """Return the conditions that a training may hide."""
+    return [name for name in config.conditions if name not in always(config)]

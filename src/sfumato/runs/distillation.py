@@ -19,8 +19,8 @@ from sfumato.errors import ConfigError
 from sfumato.families.agreements import Trainable
 from sfumato.families.diffusion import Diffusion
 from sfumato.families.distillation import Distillation
-from sfumato.runs.build import build_context, build_diffusion
-from sfumato.runs.config import DiffusionConfig, RunConfig, parse_config
+from sfumato.runs.build import build_context, build_diffusion, guidable, require_guidable
+from sfumato.runs.config import DiffusionConfig, parse_config
 from sfumato.train.budget import Budget
 from sfumato.train.checkpoint import Checkpoint, load, load_into, save
 from sfumato.train.comparable import comparable_seconds
@@ -35,6 +35,8 @@ CLEARER = ((120.0, 1.2), (400.0, 1.1), (math.inf, 1.0))
 """The teacher's guidance in distillation over the one that it is sampled with, for trainings below so many
 `comparable_seconds`; where only steps are known, that of a short one. What a student leaves unclear for want
 of steps it makes up for, and what it has learned too much of it takes away (docs/speed.md)."""
+SMALL = 12 * 12
+"""Up to so many numbers a picture leaves nothing unclear, and none is best however short it is distilled."""
 PACE = 5e-4
 """The student's learning rate: its own samples are its data, so it must not run ahead of its critic."""
 FLAT = 0.5
@@ -44,23 +46,22 @@ MOMENTUM = 0.5
 
 
 def distilled_config(
-    teacher: "Run", steps: int, seed: int, settings: tuple[str, ...] = (), budget: Budget | None = None
-) -> RunConfig:
+    teacher: "Run",
+    steps: int,
+    seed: int,
+    settings: tuple[str, ...] = (),
+    budget: Budget | None = None,
+    guidance: float | None = None,
+) -> DiffusionConfig:
     """Return the configuration of a generator of `steps` steps distilled from `teacher`.
 
-    settings: "key=value" texts applied over it; budget: how long it is to be trained, by which the teacher's
-    guidance goes. Raises ConfigError for a number of steps that is not offered
-    and for a teacher that is distilled itself or has learned a variance.
+    settings: "key=value" texts applied over it; guidance: the teacher's weight of guidance, which goes by
+    how long the training is, `budget`, where it is not given. Raises ConfigError for a number of steps that
+    is not offered, for a teacher that is distilled itself or has learned a variance, and for guidance of one
+    that has nothing to be guided by.
     """
     config = teacher.diffusion.config
-    if steps not in LATER_RATIOS:
-        raise ConfigError(
-            f"a run is distilled to {min(LATER_RATIOS)} to {max(LATER_RATIOS)} steps, not {steps}."
-        )
-    if config.distilled is not None:
-        raise ConfigError(f"{teacher.folder} is distilled already: distil the run it was made from.")
-    if config.variance["name"] == "learned":
-        raise ConfigError("a run with a learned variance cannot be distilled: train one with variance=small.")
+    _refuse(config, teacher.folder, steps)
     schedule = teacher.diffusion.family.denoiser.schedule
     ratios = torch.tensor(LATER_RATIOS[steps], dtype=torch.float64) * config.data.std
     at = (1.0, *time_of_log_snr(schedule, -2 * ratios.log()).tolist())
@@ -70,7 +71,7 @@ def distilled_config(
         "seed": seed,
         "objective": {"name": "denoising"},
         "optimiser": {"name": "adamw", "weight_decay": 0.0, "momentum": MOMENTUM},
-        "distilled": {"teacher": str(teacher.folder), "guidance": _guidance(config, budget)},
+        "distilled": {"teacher": str(teacher.folder), "guidance": _guidance(config, budget, guidance)},
         "training": {
             **tree["training"],
             "learning_rate": PACE,
@@ -87,23 +88,38 @@ def distilled_config(
             "guidance_interval": ALWAYS,
         },
     }
-    return parse_config(tree).with_settings(settings)
+    student = parse_config(tree).with_settings(settings)
+    assert isinstance(student, DiffusionConfig)
+    return student
 
 
-def _guidance(config: DiffusionConfig, budget: Budget | None) -> float:
-    """Return the weight of the teacher's guidance, above the one that it is sampled with by itself.
+def _refuse(config: DiffusionConfig, folder: Path, steps: int) -> None:
+    if steps not in LATER_RATIOS:
+        raise ConfigError(
+            f"a run is distilled to {min(LATER_RATIOS)} to {max(LATER_RATIOS)} steps, not {steps}."
+        )
+    if config.distilled is not None:
+        raise ConfigError(f"{folder} is distilled already: distil the run it was made from.")
+    if config.variance["name"] == "learned":
+        raise ConfigError("a run with a learned variance cannot be distilled: train one with variance=small.")
+
+
+def _guidance(config: DiffusionConfig, budget: Budget | None, asked: float | None) -> float:
+    """Return the weight of the teacher's guidance: as asked, or above what it is sampled with by itself.
 
     Estimates of unclear pictures add up to unclear samples where there is but one step to make them.
     """
-    weight = config.sampling.guidance
+    weight = config.sampling.guidance if asked is None else asked
     if isinstance(weight, dict):
         raise ConfigError(
-            "a run that is guided by each condition with its own weight cannot be distilled: give one weight "
-            "for all by sampling.guidance."
+            "a run that is guided by each condition with its own weight needs one for all to be distilled: "
+            f"give it by --guidance, such as {max(weight.values()):g}."
         )
-    guidable = bool(config.conditions) and config.training.condition_drop > 0
-    clearer = next(factor for seconds, factor in CLEARER if comparable_seconds(budget) < seconds)
-    return weight * (clearer if guidable else 1.0)
+    if weight != OFF:
+        require_guidable(config, weight)
+    if asked is not None or not guidable(config) or math.prod(config.shape) <= SMALL:
+        return weight
+    return weight * next(factor for seconds, factor in CLEARER if comparable_seconds(budget) < seconds)
 
 
 def keep_teacher(teacher: "Run", folder: Path) -> None:

@@ -22,13 +22,15 @@ def begin_distillation(
     seed: int,
     settings: tuple[str, ...] = (),
     dataset: Dataset | None = None,
+    guidance: float | None = None,
 ) -> Training:
     """Return the training, begun in `folder`.
 
-    dataset: the teacher's own, read where it is not given. Raises ConfigError for what cannot be distilled,
+    dataset: the teacher's own, read where it is not given; guidance: the teacher's, by default what suits the
+    budget. Raises ConfigError for what cannot be distilled,
     RunError for a folder that holds a run already and for data that is no longer the teacher's.
     """
-    config = distilled_config(teacher, steps, seed, settings, budget)
+    config = distilled_config(teacher, steps, seed, settings, budget, guidance)
     if (folder / CONFIG).exists():
         raise RunError(f"{folder} holds a run already: choose another --out.")
     if dataset is None:

@@ -14,6 +14,15 @@ def distill(
     steps: Annotated[int, typer.Option(help="Network evaluations an image will take, 1 to 4.")] = 1,
     budget: Annotated[str, typer.Option(help="How long to train: 60s, 5m or 2000steps.")] = "5m",
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of order and noise.")] = 0,
+    guidance: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="W",
+            help="The teacher's weight of guidance: 1 is none, more is clearer and less varied "
+            "\\[default: the run's, more if the budget is short].",
+        ),
+    ] = None,
 ) -> None:
     """Distil RUN into a run that samples many times faster, by score identity distillation.
 
@@ -23,4 +32,4 @@ def distill(
     """
     from sfumato.app.distilling import distill_run
 
-    distill_run(run, out, budget, steps, seed)
+    distill_run(run, out, budget, steps, seed, guidance)
